@@ -1,0 +1,171 @@
+"""Who decides: an argument, then the environment, then the file, then the backend, then core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from fairing_core import defaults, errors, settings
+from fairing_core.interfaces import BackendInterface, Builder, Deployer, Preprocessor
+from fairing_core.plugins import Kind, Plugins
+from fairing_core.types import BuildRequest, PodPatch, PodSpecMutator, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What the user said of one role: a name, a class or an object, and its options."""
+
+    named: str | type | object | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """All that the user said of one run; None leaves a choice open."""
+
+    source: Source
+    folder: Path
+    backend: Part = Part()
+    preprocessor: Part = Part()
+    builder: Part = Part()
+    deployer: Part = Part()
+    base_image: str | None = None
+    registry: str | None = None
+    patches: tuple[PodPatch, ...] = ()
+    mutators: tuple[PodSpecMutator, ...] = ()
+    name: str | None = None
+
+
+class Choices:
+    """The parts of one run, each made on demand from an `Order`."""
+
+    def __init__(self, order: Order, plugins: Plugins) -> None:
+        self._order = order
+        self._plugins = plugins
+        self._settings = settings.Settings.near(order.folder)
+        self.backend = self._backend()
+
+    def _backend(self) -> BackendInterface:
+        order = self._order
+        named = order.backend.named or self._settings.get("backend")
+        if named is None:
+            wants_cluster = any(
+                self._named(key) is not None for key in ("deployer", "builder", "registry")
+            )
+            named = defaults.backend(wants_cluster=wants_cluster)
+        return make_backend(named, order.backend.options, self._settings, self._plugins)
+
+    def _named(self, key: str) -> Any:
+        """What an argument, the environment or the file says of one of core's settings."""
+        said = getattr(self._order, key)
+        said = said.named if isinstance(said, Part) else said
+        return self._settings.get(key) if said is None else said
+
+    def preprocessor(self) -> Preprocessor:
+        """Packages the source."""
+        source = self._order.source
+        named = self._named("preprocessor") or self.backend.preprocessor(source)
+        return cast(
+            Preprocessor,
+            self._make(
+                "preprocessor",
+                named or defaults.preprocessor(source),
+                self._order.preprocessor.options,
+            ),
+        )
+
+    def deployer(self) -> Deployer:
+        """Runs the image: the backend's own for that kind, else the one registered by name."""
+        named = self._named("deployer") or "job"
+        if isinstance(named, str):
+            named = self.backend.deployer(named) or named
+        return cast(Deployer, self._make("deployer", named, self._order.deployer.options))
+
+    def builder(self, request: BuildRequest) -> Builder:
+        """Builds the image; a backend without images brings its own and leaves the named one."""
+        named, options = self._named("builder"), self._order.builder.options
+        if named is not None and isinstance(named, str):
+            named = self._plugins.lookup("builder", named)
+        if named is None or not self.backend.needs_image:
+            named, options = self.backend.builder(request), {}
+        if named is None:
+            raise errors.Unsupported(
+                f"this version has no builder for the backend {self.backend.name!r}: "
+                "name one (builder=...), or run here with backend='local'"
+            )
+        return cast(Builder, self._make("builder", named, options))
+
+    def base_image(self) -> str | None:
+        """The image that the code is put on; None where none is needed."""
+        if not self.backend.needs_image:
+            return None
+        return self._named("base_image") or self.backend.base_image() or defaults.base_image()
+
+    def registry(self) -> str | None:
+        """Where the user wants images pushed; None leaves it to the backend, or to nobody."""
+        return self._named("registry") if self.backend.needs_image else None
+
+    def ignored(self) -> list[str]:
+        """The options that were given but mean nothing to this backend."""
+        if self.backend.needs_image:
+            return []
+        return [
+            key for key in ("base_image", "registry", "builder") if self._named(key) is not None
+        ]
+
+    def _make(self, kind: Kind, named: Any, given: Mapping[str, Any]) -> Any:
+        given = {key: value for key, value in given.items() if value is not None}
+        what = f"{kind} {named!r}" if isinstance(named, str) else f"{kind} {_title(named)}"
+        if isinstance(named, str):
+            named = self._plugins.lookup(kind, named)
+        if callable(named):
+            factory = cast(Callable[..., Any], named)
+            return factory(**settings.options(factory, given, what))
+        if given:
+            raise errors.UnknownOption(
+                f"{what} is an object already, so {', '.join(sorted(given))} can't be given "
+                "to it: make it with them, or pass its class"
+            )
+        return named
+
+
+def make_backend(
+    named: Any,
+    given: Mapping[str, Any],
+    found: settings.Settings,
+    plugins: Plugins,
+) -> BackendInterface:
+    """The backend behind a name, a class or an object, made with its settings.
+
+    Raises:
+        UnknownBackend: no plugin offers that name.
+        UnknownOption: `given` has an option that the backend lacks.
+        UnknownSetting: so has the environment or the file.
+        SettingsError: a setting does not fit, or is missing.
+    """
+    if isinstance(named, BackendInterface):
+        if given:
+            raise errors.UnknownOption(
+                f"backend {named!r} is an object already: give it its options when you make it"
+            )
+        return named
+    if not isinstance(named, str) and not (
+        isinstance(named, type) and issubclass(named, BackendInterface)
+    ):
+        raise errors.UnknownBackend(
+            f"backend={named!r} is no name, no subclass of BackendInterface and no object of one"
+        )
+    made = plugins.lookup("backend", named) if isinstance(named, str) else named
+    what = f"backend {made.name!r}"
+    said = settings.options(made, given, what)
+    try:
+        backend = made(**{**found.of_backend(made.name, made), **said})
+    except TypeError as exc:  # a setting without a default that nobody gave
+        raise errors.SettingsError(f"{what} can't be made: {exc}") from exc
+    return cast(BackendInterface, backend)
+
+
+def _title(named: object) -> str:
+    return getattr(named, "__qualname__", type(named).__qualname__)

@@ -1,0 +1,59 @@
+"""The ``fairing`` command."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+
+import click
+
+from fairing_core import errors
+from fairing_core.cli import backends, runs
+
+_EPILOG = """
+\b
+Examples:
+  fairing run train.py -- --epochs 3        a script, with its own arguments
+  fairing run train.py::train -- epochs=3   a function, with its keyword arguments
+  fairing run train.py --detach             prints the run's URI and leaves it running
+  fairing logs -f train-x7k2m9qp            its output, until it ends
+  fairing ps                                what ran and what runs
+
+Exit code: the run's own for `run` and `wait`; otherwise 0, or the fault's own code, which
+`python -m pydoc fairing_core.errors` lists.
+"""
+
+
+@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="fairing-core", prog_name="fairing")
+@click.option("-v", "--verbose", count=True, help="Say more; twice for everything.")
+def fairing(verbose: int) -> None:
+    """Runs Python functions and scripts as jobs, here or on Kubernetes."""
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    logging.basicConfig(level=level, format="fairing: %(message)s", stream=sys.stderr)
+
+
+for _command in (*runs.COMMANDS, *backends.COMMANDS):
+    fairing.add_command(_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line, and ends the process with its exit code."""
+    sys.exit(_code(arguments))
+
+
+def _code(arguments: Sequence[str] | None) -> int:
+    try:
+        code = fairing.main(arguments, prog_name="fairing", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except errors.FairingError as error:
+        colour = "red" if sys.stderr.isatty() else None
+        click.secho(f"fairing: {error}", fg=colour, err=True)
+        return error.exit_code
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,97 @@
+"""Tables in a terminal, tab-separated lines in a pipe, JSON where it is asked for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from fairing_core.interfaces import RunHandle
+from fairing_core.types import RunStatus
+
+_STYLES = {
+    "running": "cyan",
+    "pending": "cyan",
+    "succeeded": "green",
+    "ok": "green",
+    "failed": "red",
+    "cancelled": "yellow",
+    "blocked": "yellow",
+}
+
+
+def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
+    """The rows: all fields in JSON, else the named columns."""
+    if as_json:
+        click.echo(json.dumps(list(rows), indent=2))
+    elif sys.stdout.isatty():
+        _show_table(rows, columns)
+    else:
+        for row in rows:
+            click.echo("\t".join(_cell(row.get(column)) for column in columns))
+
+
+def show_fields(fields: Mapping[str, Any], *, as_json: bool) -> None:
+    """One thing: a line a field."""
+    if as_json:
+        click.echo(json.dumps(fields, indent=2))
+        return
+    for key, value in fields.items():
+        if value is None:
+            continue
+        if sys.stdout.isatty():
+            styled = click.style(_cell(value), fg=_STYLES.get(str(value)))
+            click.echo(f"{key:<12}{styled}")
+        else:
+            click.echo(f"{key}\t{_cell(value)}")
+
+
+def run_fields(handle: RunHandle) -> dict[str, Any]:
+    """What is shown of a run."""
+    status = handle.status
+    started, ended = handle.started, handle.ended
+    outcome = handle.outcome() if status.is_terminal else None
+    return {
+        "name": handle.name,
+        "status": str(status),
+        "exit_code": outcome.exit_code if outcome else None,
+        "reason": outcome.reason if outcome else None,
+        "started": started.isoformat(timespec="seconds") if started else None,
+        "ended": ended.isoformat(timespec="seconds") if ended else None,
+        "took": _took(started, ended, status),
+        "uri": handle.uri,
+    }
+
+
+def _took(started: datetime | None, ended: datetime | None, status: RunStatus) -> str | None:
+    if started is None or (ended is None and status.is_terminal):
+        return None
+    seconds = ((ended or datetime.now(UTC)) - started).total_seconds()
+    if seconds < 60:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"
+
+
+def _show_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column.upper().replace("_", " "), overflow="fold")
+    for row in rows:
+        cells = [_cell(row.get(column)) for column in columns]
+        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in cells))
+    Console().print(table)
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else str(value)

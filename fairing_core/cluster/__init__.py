@@ -1,0 +1,1 @@
+"""Kubernetes: the backend, and pod patches as plain data."""

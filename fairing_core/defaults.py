@@ -1,0 +1,53 @@
+"""Core's own plugin, and the choices that core makes when nobody else has."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from fairing_core import errors
+from fairing_core.cluster.backend import KubernetesBackend
+from fairing_core.hookspecs import PLUGIN_API, hookimpl
+from fairing_core.interfaces import BackendInterface, Preprocessor
+from fairing_core.local import LocalBackend
+from fairing_core.preprocess import FunctionPreprocessor, PythonPreprocessor
+from fairing_core.types import Source
+
+FAIRING_PLUGIN_API = PLUGIN_API
+
+_IN_CLUSTER = Path("/var/run/secrets/kubernetes.io")
+
+
+@hookimpl
+def fairing_register_backends() -> Mapping[str, type[BackendInterface]]:
+    return {"local": LocalBackend, "kubernetes": KubernetesBackend}
+
+
+@hookimpl
+def fairing_register_preprocessors() -> Mapping[str, type[Preprocessor]]:
+    return {"python": PythonPreprocessor, "function": FunctionPreprocessor}
+
+
+def backend(*, wants_cluster: bool) -> str:
+    """A cluster when something of a cluster was named, or inside one; else this machine."""
+    return "kubernetes" if wants_cluster or _IN_CLUSTER.is_dir() else "local"
+
+
+def preprocessor(source: Source) -> str:
+    """By the kind of source.
+
+    Raises:
+        Unsupported: the source is a notebook.
+    """
+    if source.kind == "notebook":
+        raise errors.Unsupported(
+            f"this version can't package notebooks ({source.target or 'the current one'}): "
+            "give it a function of the notebook, or save the notebook as a .py script"
+        )
+    return "function" if source.kind == "function" else "python"
+
+
+def base_image() -> str:
+    """Docker's official image of the Python that runs now."""
+    return "docker.io/library/python:{}.{}-slim".format(*sys.version_info[:2])

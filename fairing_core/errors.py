@@ -1,0 +1,272 @@
+"""What can go wrong, one class a fault.
+
+Every error says what failed, with which value, and what to do next. Each class has an exit code of
+its own, which the ``fairing`` command ends with (``RunFailed`` ends with the run's own), so that
+scripts can tell faults apart::
+
+    FairingError                         70
+    ├── Unsupported                      69   not in this version, or not on this backend
+    ├── SettingsError                    78   a setting that can't be read or understood
+    │   └── UnknownSetting               80
+    ├── UnknownOption                    81   a keyword that a preprocessor, builder, ... lacks
+    ├── UnknownName                      82   no preprocessor, builder, deployer, ... of that name
+    │   └── UnknownBackend               83
+    ├── DuplicateName                    84   two distributions offer one name
+    ├── PluginError                      85
+    │   ├── PluginLoadError              86   broken, misspelt, blocked or too slow
+    │   ├── IncompatiblePlugin           87   made for another plugin API
+    │   └── PluginFailed                 88   one of its hooks raised
+    ├── InputError                       65
+    │   ├── MissingInput                 66
+    │   ├── UnreadableInput              77
+    │   ├── OutsideRoot                  89
+    │   ├── EmptyEntry                   90
+    │   ├── ConflictingInputs            91
+    │   ├── InvalidArgument              92   an argument or variable that no process can take
+    │   ├── NotPicklable                 93
+    │   ├── MissingRequirements          94
+    │   └── InvalidDestination           95
+    ├── StateError                       74   the disk is full, a record is damaged
+    └── RunError                         71
+        ├── RunFailed                         the run's own exit code
+        ├── WaitTimeout                 124
+        ├── RunNotFound                  72
+        └── ResultUnavailable            75   the value did not travel, or needs ``unpickle=True``
+
+All of them pickle, with their fields.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+
+class FairingError(Exception):
+    """Any fault that Fairing names; `exit_code` is what the command line ends with."""
+
+    exit_code: ClassVar[int] = 70
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(cls: type[FairingError], args: tuple[Any, ...], fields: dict[str, Any]) -> Any:
+    """The error again; its fields are its keyword parameters, but for what others hung on it."""
+    own = {key: value for key, value in fields.items() if not key.startswith("__")}
+    error = cls(*args, **own)
+    error.__dict__.update(fields)
+    return error
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """A sentence end that names the near word and all `known` ones: what to write instead."""
+    import difflib  # only for faults
+
+    names = sorted(set(known))
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    hint = f"; did you mean {close[0]!r}?" if close else "."
+    return f"{hint} Known: {', '.join(names) if names else 'none'}"
+
+
+class Unsupported(FairingError, NotImplementedError):
+    """This version, or this backend, can't do what was asked."""
+
+    exit_code = 69
+
+
+class SettingsError(FairingError, ValueError):
+    """A setting can't be read, or its value doesn't fit."""
+
+    exit_code = 78
+
+
+class UnknownSetting(SettingsError):
+    """No setting of that name."""
+
+    exit_code = 80
+
+
+class UnknownOption(FairingError, TypeError):
+    """A preprocessor, builder or deployer has no option of that name."""
+
+    exit_code = 81
+
+
+class UnknownName(FairingError, LookupError):
+    """No installed plugin offers that name."""
+
+    exit_code = 82
+
+
+class UnknownBackend(UnknownName):
+    """No installed plugin offers that backend."""
+
+    exit_code = 83
+
+
+class DuplicateName(FairingError):
+    """Two distributions offer one name; raised when that name is asked for."""
+
+    exit_code = 84
+
+
+class PluginError(FairingError):
+    """A plugin is at fault; `distribution` names the package it came with."""
+
+    exit_code = 85
+
+    def __init__(self, message: str, *, distribution: str) -> None:
+        super().__init__(message)
+        self.distribution = distribution
+
+
+class PluginLoadError(PluginError, ImportError):
+    """A plugin can't be loaded; raised only when that plugin is needed."""
+
+    exit_code = 86
+
+
+class IncompatiblePlugin(PluginError):
+    """A plugin was made for another plugin API than this core's."""
+
+    exit_code = 87
+
+
+class PluginFailed(PluginError):
+    """A plugin's hook raised, and the run can't do without its answer."""
+
+    exit_code = 88
+
+
+class InputError(FairingError, ValueError):
+    """The code or a file that should travel is at fault."""
+
+    exit_code = 65
+
+
+class MissingInput(InputError, FileNotFoundError):
+    """A file, a folder or every match of a pattern is missing."""
+
+    exit_code = 66
+
+
+class UnreadableInput(InputError, PermissionError):
+    """A file is there but can't be read, or is no file (a socket, a device)."""
+
+    exit_code = 77
+
+
+class OutsideRoot(InputError):
+    """A file lies outside the root, so it has no place of its own in the image."""
+
+    exit_code = 89
+
+
+class EmptyEntry(InputError):
+    """There is nothing to run: no entry, or an empty one."""
+
+    exit_code = 90
+
+
+class ConflictingInputs(InputError):
+    """Two different sources claim one destination."""
+
+    exit_code = 91
+
+
+class InvalidArgument(InputError):
+    """An argument or variable that no process can be given (NUL, or over the kernel's limit)."""
+
+    exit_code = 92
+
+
+class NotPicklable(InputError, pickle.PicklingError):
+    """An object can't travel; `variable` is the path to it, e.g. ``config['lock']``."""
+
+    exit_code = 93
+
+    def __init__(self, message: str, *, variable: str) -> None:
+        super().__init__(message)
+        self.variable = variable
+
+
+class MissingRequirements(InputError):
+    """The interpreter that should run the code lacks requirements; `lacking` lists them."""
+
+    exit_code = 94
+
+    def __init__(self, message: str, *, lacking: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.lacking = lacking
+
+
+class InvalidDestination(InputError):
+    """A place in the image that can't be written to."""
+
+    exit_code = 95
+
+
+class StateError(FairingError, OSError):
+    """The records of runs can't be read or written (disk full, damaged, newer schema)."""
+
+    exit_code = 74
+
+
+class RunError(FairingError):
+    """A run is at fault; `uri` names it."""
+
+    exit_code = 71
+
+    def __init__(self, message: str, *, uri: str) -> None:
+        super().__init__(message)
+        self.uri = uri
+
+
+class RunFailed(RunError):
+    """The run ended without success.
+
+    `type`, `text` and `traceback` are the remote exception's, when there was one;
+    `returncode` is the run's exit code (128 + n for signal n), None when nobody saw it.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        uri: str,
+        returncode: int | None = None,
+        type: str | None = None,
+        text: str | None = None,
+        traceback: str | None = None,
+    ) -> None:
+        super().__init__(message, uri=uri)
+        self.returncode = returncode
+        self.type = type
+        self.text = text
+        self.traceback = traceback
+
+
+class WaitTimeout(RunError, TimeoutError):
+    """The run had not ended in time; `status` is the last one seen."""
+
+    exit_code = 124
+
+    def __init__(self, message: str, *, uri: str, status: str) -> None:
+        super().__init__(message, uri=uri)
+        self.status = status
+
+
+class RunNotFound(RunError, LookupError):
+    """No such run: never there, deleted, or replaced by another of the same name."""
+
+    exit_code = 72
+
+
+class ResultUnavailable(RunError):
+    """The run succeeded, but its value did not travel or needs ``result(unpickle=True)``."""
+
+    exit_code = 75

@@ -1,0 +1,390 @@
+"""The roles of the pipeline: what a plugin implements and what core calls.
+
+`BackendInterface` and `RunHandle` give defaults, so they are base classes; the other roles are
+Protocols, which any class with the right methods satisfies.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, BinaryIO, ClassVar, Literal, Protocol, runtime_checkable
+
+from fairing_core import errors
+from fairing_core.types import (
+    BuildContext,
+    BuildRequest,
+    Built,
+    Check,
+    Credentials,
+    DeployRequest,
+    Outcome,
+    PodPatch,
+    RunStatus,
+    Source,
+    Stage,
+    StoredObject,
+)
+
+
+@runtime_checkable
+class Preprocessor(Protocol):
+    """Packages a source. Its class takes its options as keyword-only parameters."""
+
+    def preprocess(self, source: Source) -> BuildContext:
+        """The files and the command; writes nothing beside the user's files.
+
+        Raises:
+            InputError: a file or an object can't travel.
+        """
+        ...
+
+
+@runtime_checkable
+class Builder(Protocol):
+    """Makes an image of a context. Its class takes its options as keyword-only parameters."""
+
+    def supports(self, request: BuildRequest) -> str | None:
+        """Why this builder can't do it, or None if it can; asks nobody but this machine."""
+        ...
+
+    def build(self, request: BuildRequest) -> Built:
+        """The image, pushed and named by its digest."""
+        ...
+
+
+@runtime_checkable
+class Deployer(Protocol):
+    """Runs an image. Its class takes its options as keyword-only parameters."""
+
+    def render(self, request: DeployRequest) -> Sequence[Mapping[str, Any]]:
+        """The objects that `submit` sends, as plain dicts: pure, no network, no SDK."""
+        ...
+
+    def submit(self, manifests: Sequence[Mapping[str, Any]]) -> RunHandle:
+        """Sends what `render` gave."""
+        ...
+
+
+@runtime_checkable
+class Storage(Protocol):
+    """Keeps build contexts and artifacts, by URL. Registered by URL scheme."""
+
+    def put(self, key: str, content: BinaryIO, *, size: int, digest: str) -> StoredObject:
+        """Stores `size` bytes under `key`, once: the same digest gives the same object."""
+        ...
+
+    def open(self, url: str) -> BinaryIO:
+        """The object's bytes, as a stream that the caller closes."""
+        ...
+
+    def stat(self, url: str) -> StoredObject | None:
+        """What is there, or None."""
+        ...
+
+    def list(self, prefix: str) -> Iterable[StoredObject]:
+        """What is stored under keys that begin with `prefix`."""
+        ...
+
+    def delete(self, url: str) -> None:
+        """Removes the object; one that is not there is no error."""
+        ...
+
+    def pod_access(self, mode: Literal["read", "write"]) -> Sequence[PodPatch]:
+        """What a pod needs to reach it: service account, secret references, environment."""
+        ...
+
+
+@runtime_checkable
+class Registry(Protocol):
+    """Knows how one kind of image registry is reached."""
+
+    @classmethod
+    def serves(cls, host: str) -> bool:
+        """Whether `host` (``name[:port]``) is a registry of this kind."""
+        ...
+
+    def repository(self, name: str) -> str:
+        """The full repository, ``host/path/name``, for images called `name`."""
+        ...
+
+    def ensure(self, repository: str) -> None:
+        """Makes the repository where the registry wants that before a push."""
+        ...
+
+    def credentials(self, host: str) -> Credentials | None:
+        """Fresh credentials, or None for the user's own keychain."""
+        ...
+
+    def pod_access(self, mode: Literal["pull", "push"]) -> Sequence[PodPatch]:
+        """What a pod needs to reach it: pull secrets, service account, environment."""
+        ...
+
+
+class RunHandle(ABC):
+    """A run that was submitted: look at it, wait for it, stop it, take its result.
+
+    Example:
+        >>> from fairing_core import TrainJob
+        >>> handle = TrainJob(len, backend="local", args=("four",)).submit()
+        >>> handle.wait(timeout=60)
+        <RunStatus.SUCCEEDED: 'succeeded'>
+        >>> handle.result()
+        4
+        >>> handle.delete()
+
+    ``str(handle)`` is its URI, ``fairing://BACKEND/NAMESPACE/KIND/NAME?uid=UID``: `get_run` picks
+    the run up from it, in any process.
+    """
+
+    _poll: ClassVar[float] = 0.5  # seconds between two looks, at the most
+
+    @property
+    @abstractmethod
+    def uri(self) -> str:
+        """The URI by which any process finds this run again."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The run's name, unique among the backend's runs."""
+
+    @property
+    @abstractmethod
+    def status(self) -> RunStatus:
+        """Where the run is now.
+
+        Raises:
+            RunNotFound: it was deleted, or another run has its name.
+        """
+
+    @property
+    def url(self) -> str | None:
+        """Where the run is seen in a browser, if anywhere."""
+        return None
+
+    @property
+    def started(self) -> datetime | None:
+        """When the program started (UTC), once it has."""
+        return None
+
+    @property
+    def ended(self) -> datetime | None:
+        """When the program ended (UTC), once it has and somebody saw it."""
+        return None
+
+    @abstractmethod
+    def logs(self, follow: bool = False, *, tail: int | None = None) -> Iterator[str]:
+        """The program's output, in order, joined exact: ``"".join(handle.logs())``.
+
+        Each piece is a line with its line end; the last may lack one, and when following, a line
+        still being written comes in parts. `follow` goes on until the run ends. `tail` starts at
+        the last so many lines. Bytes that are no UTF-8 come as U+FFFD.
+        """
+
+    @abstractmethod
+    def outcome(self) -> Outcome:
+        """How the run ended; for ended runs only."""
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """Stops the run: SIGTERM, later SIGKILL. One that has ended is left as it is."""
+
+    @abstractmethod
+    def delete(self) -> None:
+        """Removes the run and its records, stopping it first; a run already gone is no error."""
+
+    def wait(self, timeout: float | None = None) -> RunStatus:
+        """The final status, as soon as there is one.
+
+        Args:
+            timeout: seconds; None waits for ever.
+
+        Raises:
+            WaitTimeout: the run had not ended in time. It goes on.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        pause = 0.01
+        while not (status := self.status).is_terminal:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise errors.WaitTimeout(
+                    f"{self.name} is still {status} after {timeout:g} s; "
+                    f"wait longer, or see its output with 'fairing logs {self.name}'",
+                    uri=self.uri,
+                    status=status,
+                )
+            time.sleep(pause if left is None else min(pause, left))
+            pause = min(pause * 1.5, self._poll)
+        return status
+
+    def result(self, timeout: float | None = None, *, unpickle: bool = False) -> Any:
+        """What the function returned (None for a script), once the run has ended.
+
+        Args:
+            timeout: seconds to wait for the end; None waits for ever.
+            unpickle: also open a value that travelled as a pickle. Whoever controls the run
+                controls those bytes, and opening them runs their code.
+
+        Raises:
+            RunFailed: the run did not succeed.
+            ResultUnavailable: the value did not travel, or needs `unpickle`.
+            WaitTimeout: the run had not ended in time.
+        """
+        if failure := self.exception(timeout):
+            raise failure
+        record = self.outcome().record
+        if record is None:
+            return None
+        content: dict[str, Any] = json.loads(record)
+        if "pickled" in content:
+            if not unpickle:
+                raise errors.ResultUnavailable(
+                    f"{self.name} returned a {content['type']}, which JSON can't carry with its "
+                    "type; call result(unpickle=True) if you trust where it ran, "
+                    "or return numbers, text, lists and dicts",
+                    uri=self.uri,
+                )
+            import base64
+            import pickle
+
+            return pickle.loads(base64.b64decode(content["pickled"]))  # noqa: S301 - it was asked for
+        if "lost" in content:
+            raise errors.ResultUnavailable(
+                f"{self.name} returned a {content['type']}, which can't travel: {content['lost']}",
+                uri=self.uri,
+            )
+        return content["returned"]
+
+    def exception(self, timeout: float | None = None) -> errors.RunFailed | None:
+        """The failure that `result` would raise, or None if the run succeeded.
+
+        Raises:
+            WaitTimeout: the run had not ended in time.
+        """
+        status = self.wait(timeout)
+        if status is RunStatus.SUCCEEDED:
+            return None
+        outcome = self.outcome()
+        raised: dict[str, str] = json.loads(outcome.record or b"{}").get("raised", {})
+        if raised:
+            cause = f"{raised['type']}: {raised['message']}\n\n{raised['traceback']}"
+        else:
+            how = f"exit code {outcome.exit_code}" if outcome.reason is None else outcome.reason
+            cause = f"{how}\n\n{outcome.tail}" if outcome.tail else how
+        return errors.RunFailed(
+            f"{self.name} {status}: {cause}".rstrip(),
+            uri=self.uri,
+            returncode=outcome.exit_code,
+            type=raised.get("type"),
+            text=raised.get("message"),
+            traceback=raised.get("traceback"),
+        )
+
+    def __str__(self) -> str:
+        return self.uri
+
+    def __repr__(self) -> str:
+        try:
+            status: str = self.status
+        except errors.RunNotFound:
+            status = "deleted"
+        return f"<{type(self).__name__} {self.name} {status} {self.uri}>"
+
+    def _repr_html_(self) -> str:
+        import html
+
+        try:
+            status: str = self.status
+        except errors.RunNotFound:
+            status = "deleted"
+        rows = {"run": self.name, "status": status, "uri": self.uri}
+        cells = "".join(
+            f"<tr><th style='text-align:left'>{key}</th><td>{html.escape(value)}</td></tr>"
+            for key, value in rows.items()
+        )
+        return f"<table>{cells}</table>"
+
+
+class Runs(Protocol):
+    """Finds a backend's runs again."""
+
+    def get(self, uri: str) -> RunHandle:
+        """The run that `uri` (or its bare name) names.
+
+        Raises:
+            RunNotFound: there is none, or its uid is another's.
+        """
+        ...
+
+    def list(self) -> Iterable[RunHandle]:
+        """The runs, newest first."""
+        ...
+
+
+class BackendInterface:
+    """A preset for one kind of cluster; its keyword-only ``__init__`` parameters are its settings.
+
+    Every method has a default. None means that core chooses.
+
+    Example:
+        >>> from fairing_core import BackendInterface, PodPatch
+        >>> class Lab(BackendInterface):
+        ...     name = "lab"
+        ...     def __init__(self, *, pool: str = "gpu") -> None:
+        ...         self.pool = pool
+        ...     def base_image(self) -> str:
+        ...         return "registry.lab.example/python:3.12"
+        ...     def pod_patches(self, stage, image):
+        ...         return [PodPatch({"nodeSelector": {"pool": self.pool}})]
+        >>> Lab(pool="cpu").pod_patches("train", "")[0].spec
+        {'nodeSelector': {'pool': 'cpu'}}
+    """
+
+    name: ClassVar[str]
+    """What ``TrainJob(backend=...)`` says."""
+
+    needs_image: ClassVar[bool] = True
+    """Whether runs need a container image; False leaves base image, registry and builder out."""
+
+    def storage(self) -> Storage | None:
+        """Where build contexts and artifacts are kept."""
+        return None
+
+    def registry(self) -> Registry | None:
+        """Where images are pushed when the user names no registry."""
+        return None
+
+    def base_image(self) -> str | None:
+        """The image that code is put on when the user names none."""
+        return None
+
+    def runs(self) -> Runs | None:
+        """How runs are found again; None: by the labels of a cluster's objects."""
+        return None
+
+    def preprocessor(self, source: Source) -> Preprocessor | Callable[..., Preprocessor] | None:
+        """Packages `source` when the user names no preprocessor."""
+        return None
+
+    def builder(self, request: BuildRequest) -> Builder | Callable[..., Builder] | None:
+        """Builds when the user names no builder."""
+        return None
+
+    def deployer(self, kind: str) -> Deployer | Callable[..., Deployer] | None:
+        """Runs things of `kind` (``"job"``); a class or factory gets the user's options."""
+        return None
+
+    def pod_patches(self, stage: Stage, image: str) -> Sequence[PodPatch]:
+        """What every pod of this cluster needs."""
+        return ()
+
+    def check(self) -> Sequence[Check]:
+        """What stands between the user and a run, looked at now; changes nothing."""
+        return ()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"

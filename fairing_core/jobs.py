@@ -1,0 +1,276 @@
+"""`TrainJob`: the pipeline from a source to a run, read top to bottom in `launch`."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from fairing_core import errors
+from fairing_core.interfaces import BackendInterface, Builder, Deployer, Preprocessor, RunHandle
+from fairing_core.types import (
+    BuildRequest,
+    DeployRequest,
+    PodPatch,
+    PodSpecMutator,
+    Source,
+    check_text,
+)
+
+if TYPE_CHECKING:
+    from fairing_core.choices import Order
+
+logger = logging.getLogger(__name__)
+
+_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # 32; no l, o, 0, 1: names are read aloud
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """The parts that made a run, and its handle."""
+
+    preprocessor: Preprocessor
+    builder: Builder
+    deployer: Deployer
+    handle: RunHandle
+
+
+def launch(order: Order, *, plugins: Iterable[object] = ()) -> Launched:
+    """Source -> context -> image -> manifests -> run."""
+    from fairing_core.choices import Choices
+    from fairing_core.plugins import Plugins
+
+    hub = Plugins(extra=plugins)
+    choices = Choices(order, hub)
+    deployer, preprocessor = choices.deployer(), choices.preprocessor()
+    if ignored := choices.ignored():
+        logger.warning("backend %r ignores: %s", choices.backend.name, ", ".join(ignored))
+    arguments = _script_arguments(order.source)
+
+    hub.emit("packaging")
+    context = preprocessor.preprocess(order.source)
+    hub.emit("packaged", files=len(context.files), bytes=context.size, digest=context.digest)
+
+    request = BuildRequest(context, base_image=choices.base_image(), registry=choices.registry())
+    builder = choices.builder(request)
+    if reason := builder.supports(request):
+        raise errors.Unsupported(f"builder {type(builder).__name__} can't build this: {reason}")
+    hub.emit("building", builder=type(builder).__name__)
+    built = builder.build(request)
+    hub.emit("built", image=built.image)
+
+    manifests = deployer.render(
+        DeployRequest(
+            built.image,
+            context.command,
+            args=arguments,
+            workdir=context.workdir,
+            name=order.name or fresh_name(order.source),
+            patches=(
+                *hub.pod_patches(choices.backend.name, "train", built.image),
+                *hub.backend_patches(choices.backend, "train", built.image),
+                *order.patches,
+            ),
+            mutators=order.mutators,
+            returns=order.source.kind == "function",
+        )
+    )
+    handle = deployer.submit(manifests)
+    hub.emit("submitted", uri=handle.uri, name=handle.name)
+    return Launched(preprocessor, builder, deployer, handle)
+
+
+class TrainJob:
+    """A training run: what to run, and on which backend.
+
+    Not the ``TrainJob`` resource of Kubeflow Trainer v2; this class keeps the name that Fairing
+    gave it.
+
+    Args:
+        entry_point: a function, a class with ``train``, or the path of a ``.py`` script.
+        base_docker_image: the image that the code is put on; by default the backend's.
+        docker_registry: where the image is pushed; by default the backend's.
+        input_files: files, folders and globs that travel too, to the same relative place.
+        output_map: more files, ``{path here: path in the image}``.
+        backend: a name, a class or an object; by default `local`, or `kubernetes` where a
+            deployer, builder or registry is named.
+        pod_spec_mutators: additions to the pod (see `k8s_utils`), or functions
+            ``f(kube_manager, pod_spec, namespace)``.
+        args: the function's positional arguments, or the script's argv.
+        kwargs: the function's keyword arguments.
+        backend_options: the backend's settings.
+        preprocessor: a name, a class or an object.
+        builder: likewise.
+        deployer: likewise.
+        name: the run's name (a DNS label); by default made from the entry's.
+
+    Raises:
+        InputError: `entry_point` is neither.
+
+    Example:
+        >>> from fairing_core import TrainJob
+        >>> def train(epochs):
+        ...     return {"loss": 1 / epochs}
+        >>> handle = TrainJob(train, backend="local", kwargs={"epochs": 4}).submit()
+        >>> handle.result(timeout=60)
+        {'loss': 0.25}
+        >>> handle.delete()
+    """
+
+    def __init__(
+        self,
+        entry_point: Callable[..., Any] | str | os.PathLike[str],
+        base_docker_image: str | None = None,
+        docker_registry: str | None = None,
+        input_files: Sequence[str | os.PathLike[str]] | None = None,
+        output_map: Mapping[str, str] | None = None,
+        backend: str | BackendInterface | type[BackendInterface] | None = None,
+        pod_spec_mutators: Sequence[PodPatch | PodSpecMutator] | None = None,
+        *,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        backend_options: Mapping[str, Any] | None = None,
+        preprocessor: str | type | Preprocessor | None = None,
+        builder: str | type | Builder | None = None,
+        deployer: str | type | Deployer | None = None,
+        name: str | None = None,
+    ) -> None:
+        self.source = as_source(entry_point, args, kwargs)
+        self._base_image = base_docker_image
+        self._registry = docker_registry
+        self._packaging = {
+            "input_files": input_files,
+            "output_map": output_map,
+        }
+        self._backend = backend
+        self._backend_options = dict(backend_options or {})
+        self._mutators = tuple(pod_spec_mutators or ())
+        self._preprocessor = preprocessor
+        self._builder = builder
+        self._deployer = deployer
+        self._name = name
+
+    def submit(self, *, plugins: Iterable[object] = ()) -> RunHandle:
+        """Packages, builds and runs it; returns once the run is on its way.
+
+        Inside a run this does nothing and gives an inert handle.
+
+        Args:
+            plugins: objects with `hookimpl` methods, for this run alone.
+
+        Raises:
+            FairingError: what and why; nothing runs then, and nothing is left behind.
+        """
+        if inside_run():
+            from fairing_core.runtime import answers
+
+            return cast(RunHandle, answers.INERT)
+        return launch(self.order(), plugins=plugins).handle
+
+    def order(self) -> Order:
+        """What was asked for, as one value."""
+        from fairing_core.choices import Order, Part
+
+        return Order(
+            source=self.source,
+            folder=folder_of(self.source),
+            backend=Part(self._backend, self._backend_options),
+            preprocessor=Part(self._preprocessor, self._packaging),
+            builder=Part(self._builder),
+            deployer=Part(self._deployer),
+            base_image=self._base_image,
+            registry=self._registry,
+            patches=tuple(m for m in self._mutators if isinstance(m, PodPatch)),
+            mutators=tuple(m for m in self._mutators if not isinstance(m, PodPatch)),
+            name=self._name,
+        )
+
+    def __repr__(self) -> str:
+        target = self.source.target
+        title = str(target) if isinstance(target, Path) else entry_name(self.source)
+        return f"TrainJob({title}, backend={self._backend!r})"
+
+
+def as_source(
+    entry: Callable[..., Any] | str | os.PathLike[str],
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+) -> Source:
+    """The source that an entry point stands for.
+
+    Raises:
+        EmptyEntry: it is empty.
+        InputError: it is no function, class with ``train``, script or notebook.
+    """
+    keywords = dict(kwargs or {})
+    if callable(entry) or hasattr(entry, "train"):
+        return Source("function", cast(Any, entry), args=tuple(args), kwargs=keywords)
+    if not isinstance(entry, str | os.PathLike):
+        raise errors.InputError(
+            f"entry_point={entry!r} can't be run: give a function, a class with a 'train' method, "
+            "or the path of a .py script"
+        )
+    path = Path(entry)
+    if not os.fspath(entry):
+        raise errors.EmptyEntry("entry_point is empty: give a function or the path of a script")
+    kinds = {".py": "script", ".ipynb": "notebook"}
+    if path.suffix not in kinds:
+        raise errors.InputError(
+            f"entry_point={os.fspath(entry)!r} is neither a .py script nor an .ipynb notebook; "
+            "for another program use fairing.config.set_preprocessor('python', command=..., "
+            "executable=...)"
+        )
+    if keywords:
+        raise errors.InputError(f"kwargs are for functions; give {path.name} its argv in args=")
+    return Source(cast(Any, kinds[path.suffix]), path, args=tuple(args))
+
+
+def folder_of(source: Source) -> Path:
+    """Where the entry lives: the settings above it are its own."""
+    if isinstance(source.target, Path):
+        return source.target.absolute().parent
+    try:
+        file = inspect.getsourcefile(inspect.unwrap(cast(Any, source.target)))
+    except (TypeError, ValueError):
+        file = None
+    if file is not None and os.path.isfile(file):
+        return Path(file).absolute().parent
+    return Path.cwd()
+
+
+def entry_name(source: Source) -> str:
+    """What the user calls the entry."""
+    target = source.target
+    if isinstance(target, Path):
+        return target.stem
+    named = getattr(target, "func", target)  # a functools.partial has no name of its own
+    return getattr(named, "__name__", type(target).__name__) if target is not None else "run"
+
+
+def fresh_name(source: Source) -> str:
+    """A name for one run: the entry's, as a DNS label (RFC 1123), and eight random letters."""
+    slug = re.sub(r"[^a-z0-9]+", "-", entry_name(source).lower()).strip("-")[:40].strip("-")
+    return f"{slug or 'run'}-{''.join(_ALPHABET[byte % 32] for byte in os.urandom(8))}"
+
+
+def inside_run() -> bool:
+    """Whether this program is itself a run of Fairing's."""
+    return bool(os.environ.get("FAIRING_RUNTIME"))
+
+
+def _script_arguments(source: Source) -> tuple[str, ...]:
+    if source.kind == "function":
+        return ()
+    for number, argument in enumerate(source.args):
+        if not isinstance(argument, str):
+            raise errors.InvalidArgument(
+                f"args[{number}] = {argument!r} is a {type(argument).__name__}; "
+                "a script's arguments are texts"
+            )
+        check_text(argument, f"args[{number}]")
+    return cast("tuple[str, ...]", source.args)

@@ -1,0 +1,79 @@
+"""The small runtime that travels beside the user's code.
+
+It answers ``import fairing_core``, and the packages of installed plugins, in images that have never
+heard of Fairing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from fairing_core import runtime
+from fairing_core.preprocess.imports import imported
+from fairing_core.types import ContextFile
+
+CORE = "fairing_core"
+
+_RUNTIME = Path(runtime.__file__).parent
+
+
+def shim(prefix: str) -> ContextFile:
+    """The program that runs a pickled function."""
+    return _ours(_RUNTIME / "shim.py", f"{prefix}function_shim.py")
+
+
+def cloudpickle_files(prefix: str) -> Iterator[ContextFile]:
+    """The whole installed cloudpickle, so that the image reads what this machine wrote."""
+    import cloudpickle  # type: ignore[import-untyped]
+
+    home = Path(cloudpickle.__file__).parent
+    for path in sorted(home.rglob("*.py")):
+        yield _ours(path, f"{prefix}cloudpickle/{path.relative_to(home).as_posix()}")
+
+
+def answers(
+    prefix: str, files: Sequence[ContextFile], names: Iterable[str] = ()
+) -> Iterator[ContextFile]:
+    """The answers to the imports of Fairing, and of each plugin that `files` or `names` import.
+
+    Args:
+        prefix: the folder in the image that Python finds modules in first.
+        files: what travels otherwise. A plugin that is among them needs no answer.
+        names: dotted names of modules that a pickle imports.
+    """
+    yield _ours(_RUNTIME / "answers.py", f"{prefix}{CORE}/__init__.py")
+    for package in sorted(_plugins_in(files, names)):
+        home = f"{prefix}{package}"
+        if not any(item.destination.startswith((f"{home}/", f"{home}.py")) for item in files):
+            yield _ours(_RUNTIME / "answers.py", f"{home}/__init__.py")
+
+
+def plugin_packages() -> frozenset[str]:
+    """The top-level packages of every installed plugin."""
+    from fairing_core.installed import packages
+
+    return packages() - {CORE}
+
+
+def _plugins_in(files: Iterable[ContextFile], names: Iterable[str]) -> set[str]:
+    packages = plugin_packages()
+    needed = {name.partition(".")[0] for name in names} & packages
+    for item in files:
+        unseen = packages - needed
+        if not unseen or not item.destination.endswith(".py"):
+            continue
+        if isinstance(item.content, Path) and _mentions(item.content, unseen):
+            tops = (name.partition(".")[0] for name in imported(str(item.content)))
+            needed |= unseen.intersection(tops)
+    return needed
+
+
+def _mentions(path: Path, packages: Iterable[str]) -> bool:
+    source = path.read_bytes()
+    return any(package.encode() in source for package in packages)
+
+
+def _ours(path: Path, destination: str) -> ContextFile:
+    # As an installer's umask left it, the mode would differ from machine to machine.
+    return ContextFile(destination, path, mode=0o644, size=path.stat().st_size, reason="runtime")

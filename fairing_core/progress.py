@@ -1,0 +1,71 @@
+"""Shows a run's steps, its log and its end to the person who started it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TextIO
+
+from fairing_core.hookspecs import hookimpl
+from fairing_core.interfaces import RunHandle
+from fairing_core.types import Event, RunStatus
+
+_COLOURS = {RunStatus.SUCCEEDED: "32", RunStatus.FAILED: "31", RunStatus.CANCELLED: "33"}
+
+
+class Progress:
+    """Writes one line a step: a plugin for one run, told of each event.
+
+    Args:
+        stream: where to write; by default stderr, as stdout belongs to the program's output.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
+
+    @hookimpl
+    def fairing_event(self, event: Event) -> None:
+        fields = event.fields
+        if event.name == "packaged":
+            size = shown_size(int(fields["bytes"]))
+            self.say(f"packaged {_count(int(fields['files']), 'file')}, {size}")
+        elif event.name == "built" and not str(fields["image"]).startswith("file:"):
+            self.say(f"built {fields['image']}")
+        elif event.name == "submitted":
+            self.say(f"started {fields['uri']}")
+
+    def say(self, text: str, colour: str = "2") -> None:
+        """One line, dim or coloured in a terminal and plain elsewhere."""
+        stream = self._stream or sys.stderr
+        if stream.isatty():
+            text = f"\033[{colour}m{text}\033[0m"
+        print(text, file=stream, flush=True)
+
+    def follow(self, handle: RunHandle) -> RunStatus:
+        """Writes the run's output to stdout until it ends, then says how it ended.
+
+        Ctrl-C leaves the run running: it says how to come back, and raises KeyboardInterrupt.
+        """
+        try:
+            for piece in handle.logs(follow=True):
+                sys.stdout.write(piece)
+                sys.stdout.flush()
+            status = handle.wait()
+        except KeyboardInterrupt:
+            self.say(f"\ndetached; {handle.name} goes on: fairing logs -f {handle.name}", "33")
+            raise
+        self.say(f"{handle.name} {status}", _COLOURS[status])
+        return status
+
+
+def shown_size(count: int) -> str:
+    """Bytes for people, in decimal units (SI): ``1.5 MB``."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    raise AssertionError("unreachable")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,235 @@
+"""The values that flow through the pipeline, in the order they flow.
+
+``Source -> BuildContext -> BuildRequest -> Built -> DeployRequest -> Outcome``; all of them are
+frozen. Standard library only.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from fairing_core import errors
+
+PREFIX = "/app/"
+"""Where code lives in an image, and starts (DEFAULT_DEST_PREFIX of Fairing 1.0)."""
+
+ARGUMENT_LIMIT = 131_071
+"""Bytes of one argument, or one ``NAME=value``, on Linux (MAX_ARG_STRLEN less its NUL)."""
+
+Stage = Literal["build", "train", "serve"]
+"""What a pod is for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the user wants to run.
+
+    `target` is the function (or class with ``train``) itself, or the path of a script or notebook;
+    None leaves the choice to the preprocessor. `args` and `kwargs` are the function's; a script
+    takes `args`, as text, for its argv.
+    """
+
+    kind: Literal["function", "script", "notebook"]
+    target: Callable[..., Any] | Path | None = None
+    args: tuple[Any, ...] = field(default=(), kw_only=True)
+    kwargs: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ContextFile:
+    """One file that travels.
+
+    `destination` is its absolute POSIX path in the image, `content` where its bytes are (a file
+    here, or the bytes themselves), `mode` 0o644 or 0o755, `size` in bytes, `reason` why it travels.
+    """
+
+    destination: str
+    content: Path | bytes = field(repr=False)
+    mode: int = field(default=0o644, kw_only=True)
+    size: int = field(kw_only=True)
+    reason: str = field(default="", kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class BuildContext:
+    """All that goes into the image, and the command that starts it.
+
+    `files` are sorted by destination. `command` is what the container runs, before the arguments of
+    a single run. `digest` is ``sha256:<hex>`` over the sorted (path, mode, size, bytes) and the
+    command: the same files give the same digest on any machine. `workdir` is where the command
+    starts. `python` is the X.Y that the code needs, None where any will do.
+    """
+
+    files: tuple[ContextFile, ...] = field(repr=False)
+    command: tuple[str, ...]
+    digest: str = field(kw_only=True)
+    workdir: str = field(default=PREFIX.rstrip("/"), kw_only=True)
+    python: str | None = field(default=None, kw_only=True)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """What a builder is asked for: `context` on top of `base_image`, pushed to `registry`.
+
+    `base_image` and `registry` are None where the backend runs without images.
+    """
+
+    context: BuildContext
+    base_image: str | None = field(default=None, kw_only=True)
+    registry: str | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a builder made: an image by its digest, or, without images, where the files are."""
+
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class PodPatch:
+    """An addition to a pod, as plain data in the Kubernetes API's own (camelCase) names.
+
+    `spec` is merged into the pod's spec and `container` into its main container: mappings key by
+    key, lists by the key that Kubernetes merges them by (``name``, ``mountPath``), later ones
+    winning. `origin` says who asked for it.
+
+    Source: Kubernetes API v1.36, PodSpec, Container; its strategic merge patch keys.
+    """
+
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    container: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    annotations: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    origin: str = field(default="", kw_only=True)
+
+
+PodSpecMutator = Callable[[Any, Any, str], Any]
+"""A user's own mutator, as the original's: ``f(kube_manager, pod_spec, namespace)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeployRequest:
+    """What a deployer is asked for: run `command` and `args` in `image`, starting in `workdir`.
+
+    `patches` are folded in their order; `mutators` are the user's own, applied last.
+    `returns` is true when the program writes a result record (see `Outcome.record`).
+    """
+
+    image: str
+    command: tuple[str, ...]
+    args: tuple[str, ...] = field(default=(), kw_only=True)
+    workdir: str = field(default=PREFIX.rstrip("/"), kw_only=True)
+    name: str = field(kw_only=True)
+    stage: Stage = field(default="train", kw_only=True)
+    patches: tuple[PodPatch, ...] = field(default=(), kw_only=True)
+    mutators: tuple[PodSpecMutator, ...] = field(default=(), kw_only=True)
+    returns: bool = field(default=False, kw_only=True)
+
+
+class RunStatus(enum.StrEnum):
+    """Where a run is; the last three are for good."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the run has ended."""
+        return self not in (RunStatus.PENDING, RunStatus.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended.
+
+    `exit_code` is the program's (128 + n for signal n), None when nobody saw it; `reason` then says
+    why. `record` is the result record, the JSON bytes that the function shim writes; None for
+    scripts. `tail` holds the log's last lines.
+    """
+
+    exit_code: int | None
+    reason: str | None = field(default=None, kw_only=True)
+    record: bytes | None = field(default=None, kw_only=True, repr=False)
+    tail: str = field(default="", kw_only=True, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One step of a run, for whoever listens.
+
+    `name` is like ``"submitted"``, `time` a POSIX time in seconds; `fields` hold plain values,
+    never secrets.
+    """
+
+    name: str
+    time: float
+    fields: Mapping[str, str | int | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that a backend looked at: whether it is `ok`, and in `detail` what to do if not."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """What a storage holds under `url`: `size` in bytes, `digest` ``sha256:<hex>`` if known."""
+
+    url: str
+    size: int
+    digest: str | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A registry's user and password (or token); the secret half is in no repr."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+def as_tuple(values: Sequence[str] | str | None) -> tuple[str, ...]:
+    """`values` as a tuple; one text is one value, not its letters."""
+    if values is None:
+        return ()
+    return (values,) if isinstance(values, str) else tuple(values)
+
+
+def check_text(text: str, what: str) -> None:
+    """Refuses what no process can be given as an argument or a ``NAME=value``.
+
+    Raises:
+        InvalidArgument: a NUL, a character that no bytes stand for, or more than
+            `ARGUMENT_LIMIT` bytes. The text itself is not shown: it may be a secret.
+    """
+    if "\0" in text:
+        raise errors.InvalidArgument(f"{what} has a NUL at {text.index(chr(0))}; take it out")
+    try:
+        size = len(os.fsencode(text))
+    except UnicodeEncodeError as exc:
+        raise errors.InvalidArgument(
+            f"{what} has at {exc.start} a character that this locale's {exc.encoding} lacks"
+        ) from None
+    if size > ARGUMENT_LIMIT:
+        raise errors.InvalidArgument(
+            f"{what} has {size:,} bytes; Linux takes {ARGUMENT_LIMIT:,} at most. "
+            "Pass it in a file (input_files=...), or as a function's argument"
+        )

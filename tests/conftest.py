@@ -1,0 +1,75 @@
+"""What holds for every test here: nothing is left behind, nothing is skipped in CI."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hypothesis.configuration
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+_skipped: list[str] = []
+
+
+def pytest_configure() -> None:
+    hypothesis.configuration.set_hypothesis_home_dir(ROOT / ".cache" / "hypothesis")
+    sys.addaudithook(_refuse_other_machines)
+
+
+@pytest.fixture(autouse=True)
+def _traceless() -> Iterator[None]:
+    """Each test leaves environment, working directory and logging as they were."""
+    before = _surroundings()
+    yield
+    assert _surroundings() == before
+
+
+def _surroundings() -> dict[str, Any]:
+    environ = {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"}
+    root = logging.getLogger()
+    handlers = [handler for handler in root.handlers if "pytest" not in type(handler).__module__]
+    return {
+        "environment": environ,
+        "working directory": Path.cwd(),
+        "logging": (root.level, handlers),
+    }
+
+
+def _refuse_other_machines(event: str, arguments: tuple[Any, ...]) -> None:
+    """Tests open no socket but loopback's."""
+    if event not in {"socket.connect", "socket.sendto"}:
+        return
+    address = arguments[1]
+    host = address[0] if isinstance(address, tuple) else ""  # a Unix socket's is a path
+    if host and not host.startswith("127.") and host not in {"::1", "localhost"}:
+        raise PermissionError(f"a test tried to reach {host}")
+
+
+# --- in CI a skip is a failure --------------------------------------------------------------------
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and not hasattr(report, "wasxfail"):
+        _skipped.append(report.nodeid)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    if report.skipped:
+        _skipped.append(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _skipped and os.environ.get("CI") and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _skipped and os.environ.get("CI"):
+        names = ", ".join(sorted(_skipped))
+        terminalreporter.write_line(f"CI is set, so these skips are failures: {names}", red=True)

@@ -1,0 +1,43 @@
+"""With the plugins of this repository; tests/packaging has broken ones."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fairing_core import errors
+from tests.core.cli.conftest import Fairing
+
+
+def test_backends_lists_cores_and_the_installed_ones(fairing: Fairing) -> None:
+    rows = [line.split("\t") for line in fairing("backends").stdout.splitlines()]
+    assert ["local", "installed", "fairing-core", ""] in rows
+    assert {"kubernetes", "local"} <= {row[0] for row in rows}
+
+
+def test_check_loads_each_and_says_what_it_offers(fairing: Fairing) -> None:
+    done = fairing("backends", "--check", "--json")
+    assert done.returncode == 0, done.stderr
+    rows = {row["name"]: row for row in json.loads(done.stdout)}
+    assert {row["state"] for row in rows.values()} == {"ok"}
+    assert rows["local"]["offers"] == "backend local"
+
+
+def test_a_backend_whose_settings_do_not_fit_fails_the_check(
+    fairing: Fairing, environ: dict[str, str]
+) -> None:
+    environ["FAIRING_LOCAL__TTL"] = "soon"
+    done = fairing("backends", "--check")
+    assert done.returncode == errors.PluginError.exit_code
+    assert "FAIRING_LOCAL__TTL: 'soon' is no int" in done.stderr
+
+
+def test_a_blocked_plugin_is_listed_as_blocked(fairing: Fairing, environ: dict[str, str]) -> None:
+    installed = json.loads(fairing("plugins", "--json").stdout)
+    if not installed:
+        pytest.skip("no plugin is installed; make test installs this repository's")
+    environ["FAIRING_DISABLE_PLUGINS"] = installed[0]["name"]
+    rows = json.loads(fairing("plugins", "--json", "--check").stdout)
+    assert rows[0]["state"] == "blocked"
+    assert all(row["state"] == "ok" for row in rows[1:])

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairing_core import BackendInterface, BuildRequest, DeployRequest, TrainJob, errors, hookimpl
+from fairing_core.choices import Choices
+from fairing_core.plugins import Plugins
+
+
+class Runner:
+    def __init__(self, *, namespace: str = "default", runs: int = 1) -> None:
+        self.namespace, self.runs = namespace, runs
+
+    def render(self, request: DeployRequest) -> list[dict[str, Any]]:
+        return []
+
+    def submit(self, manifests: Any) -> Any:
+        return None
+
+
+class Maker(Runner):
+    def supports(self, request: BuildRequest) -> str | None:
+        return None
+
+    build = print
+
+
+class Lab(BackendInterface):
+    name = "lab"
+
+    def base_image(self) -> str:
+        return "image-of-the-backend"
+
+    def deployer(self, kind: str) -> Any:
+        return Runner if kind == "job" else None
+
+
+class Offering:
+    @hookimpl
+    def fairing_register_backends(self) -> Any:
+        return {"lab": Lab}
+
+    @hookimpl
+    def fairing_register_builders(self) -> Any:
+        return {"maker": Maker}
+
+
+def choices(**said: Any) -> Choices:
+    hub = Plugins(ambient=False, extra=[Offering()])
+    return Choices(TrainJob(len, **said).order(), hub)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An entry's folder; a builtin has none, so it is the working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def set_file(folder: Path, text: str) -> None:
+    (folder / "pyproject.toml").write_text(f"[tool.fairing]\n{text}\n", encoding="utf-8")
+
+
+def test_without_a_word_it_runs_here(here: Path) -> None:
+    assert choices().backend.name == "local"
+
+
+@pytest.mark.parametrize(
+    "said", [{"docker_registry": "r.example/x"}, {"builder": "maker"}, {"deployer": "job"}]
+)
+def test_naming_a_part_of_a_cluster_selects_kubernetes(here: Path, said: dict[str, str]) -> None:
+    assert choices(**said).backend.name == "kubernetes"
+
+
+def test_naming_a_part_of_a_cluster_in_the_file_does_too(here: Path) -> None:
+    set_file(here, "registry = 'r.example/x'")
+    assert choices().backend.name == "kubernetes"
+
+
+def test_kubernetes_says_that_it_can_not_run_yet(here: Path) -> None:
+    with pytest.raises(errors.Unsupported, match="backend='local'"):
+        TrainJob(len, docker_registry="r.example/x").submit()
+
+
+def test_argument_environment_file_backend_and_core_decide_in_this_order(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert choices(backend="kubernetes").base_image().startswith("docker.io/library/python:3.")  # type: ignore[union-attr]
+    assert choices(backend="lab").base_image() == "image-of-the-backend"
+    set_file(here, "base_image = 'image-of-the-file'")
+    assert choices(backend="lab").base_image() == "image-of-the-file"
+    monkeypatch.setenv("FAIRING_BASE_IMAGE", "image-of-the-environment")
+    assert choices(backend="lab").base_image() == "image-of-the-environment"
+    assert choices(backend="lab", base_docker_image="mine").base_image() == "mine"
+
+
+def test_the_backend_is_an_argument_the_environment_or_the_file(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_file(here, "backend = 'lab'")
+    assert choices().backend.name == "lab"
+    monkeypatch.setenv("FAIRING_BACKEND", "kubernetes")
+    assert choices().backend.name == "kubernetes"
+    assert choices(backend="local").backend.name == "local"
+
+
+def test_a_backend_is_a_name_a_class_or_an_object(here: Path) -> None:
+    lab = Lab()
+    assert choices(backend=lab).backend is lab
+    assert isinstance(choices(backend=Lab).backend, Lab)
+    assert isinstance(choices(backend="lab").backend, Lab)
+    with pytest.raises(errors.UnknownBackend, match="backend=3 is no name"):
+        choices(backend=3)
+
+
+def test_an_object_takes_no_options(here: Path) -> None:
+    with pytest.raises(errors.UnknownOption, match="an object already"):
+        choices(backend=Lab(), backend_options={"x": 1})
+    with pytest.raises(errors.UnknownOption, match="input_files can't be given"):
+        choices(preprocessor=Runner(), input_files=["x"]).preprocessor()
+
+
+def test_a_part_is_a_name_a_class_or_an_object(here: Path) -> None:
+    request: Any = None
+    maker: Any = Maker()
+    assert choices(backend="lab", builder=maker).builder(request) is maker
+    assert isinstance(choices(backend="lab", builder=Maker).builder(request), Maker)
+    assert isinstance(choices(backend="lab", builder="maker").builder(request), Maker)
+    assert isinstance(choices(backend="lab").deployer(), Runner)
+
+
+@pytest.mark.parametrize("role", ["preprocessor", "builder", "deployer"])
+def test_an_unknown_part_is_an_error_that_lists_the_known_ones(here: Path, role: str) -> None:
+    chosen = choices(backend="lab", **{role: "makre"})
+    ask = getattr(chosen, role)
+    with pytest.raises(errors.UnknownName, match=f"no {role} is called 'makre'.*Known: "):
+        ask(None) if role == "builder" else ask()
+
+
+def test_without_any_builder_it_says_so(here: Path) -> None:
+    with pytest.raises(errors.Unsupported, match="no builder for the backend 'lab'"):
+        choices(backend="lab").builder(None)  # type: ignore[arg-type]
+
+
+def test_a_backend_without_images_leaves_out_what_belongs_to_them(here: Path) -> None:
+    chosen = choices(backend="local", base_docker_image="x", docker_registry="y", builder="maker")
+    assert chosen.base_image() is None
+    assert chosen.registry() is None
+    assert chosen.ignored() == ["base_image", "registry", "builder"]
+
+
+def test_a_setting_that_nobody_gave_is_named(here: Path) -> None:
+    class Strict(BackendInterface):
+        name = "strict"
+
+        def __init__(self, *, region: str) -> None:
+            self.region = region
+
+    with pytest.raises(errors.SettingsError, match=r"'strict' can't be made.*'region'"):
+        choices(backend=Strict)
+    assert choices(backend=Strict, backend_options={"region": "eu"}).backend

@@ -1,0 +1,109 @@
+"""What is imported, and what is not: seen in fresh interpreters of clean environments."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.packaging.world import MEMBERS, Environment, Environments, Wheels
+
+SLOW = (
+    *("pluggy", "importlib.metadata", "kubernetes", "docker", "boto3", "google", "requests"),
+    *("yaml", "asyncio"),
+)
+SDKS = ("boto3", "botocore", "google.cloud", "google.auth", "docker", "kubernetes")
+
+LOADED = """
+import json, sys
+{code}
+print(json.dumps(sorted(sys.modules)))
+"""
+
+REFUSED = """
+from fairing_core import TrainJob
+from fairing_core.errors import Unsupported
+try:
+    TrainJob(len, args=("abc",), backend="{backend}").submit()
+except Unsupported as error:
+    assert "fairing-{backend}" in str(error), error
+else:
+    raise AssertionError("it ran")
+"""
+
+AMBIENT = """
+FAIRING_PLUGIN_API = 0
+"""
+
+
+def loaded(environment: Environment, code: str) -> set[str]:
+    done = environment.python(LOADED.format(code=code))
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout))
+
+
+@pytest.fixture
+def everything(wheels: Wheels, environments: Environments) -> Environment:
+    """Core, its plugins, all that they depend on, and an ambient plugin."""
+    ambient = wheels.plugin(AMBIENT, group="fairing.plugins", distribution="fairing-watcher")
+    ours = (wheels.ours(f"fairing-{name}") for name in ("core", *MEMBERS))
+    return environments.having(*ours, ambient)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import fairing_core",
+        "from fairing_core import TrainJob",
+        "from fairing_core import TrainJob; TrainJob(len, backend='aws')",
+    ],
+)
+def test_importing_core_loads_nothing_slow(everything: Environment, code: str) -> None:
+    assert not loaded(everything, code) & set(SLOW)
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_naming_a_backend_imports_it_and_ambient_plugins_only(
+    everything: Environment, member: str
+) -> None:
+    modules = loaded(everything, REFUSED.format(backend=member))
+    ours = {name for name in modules if name in {f"fairing_{other}" for other in MEMBERS}}
+    assert ours == {f"fairing_{member}"}
+    assert "fairing_watcher" in modules
+    assert not modules & set(SDKS)
+
+
+def test_a_local_run_imports_no_plugin_but_ambient_ones(everything: Environment) -> None:
+    modules = loaded(
+        everything,
+        "from fairing_core import TrainJob\n"
+        "assert TrainJob(len, args=('abc',), backend='local').submit().result(timeout=60) == 3",
+    )
+    assert not modules & {f"fairing_{member}" for member in MEMBERS}
+    assert "fairing_watcher" in modules
+    assert not modules & set(SDKS)
+
+
+def test_listing_plugins_imports_none(everything: Environment) -> None:
+    modules = loaded(
+        everything,
+        "from fairing_core.cli import fairing\n"
+        "import contextlib, io\n"
+        "with contextlib.redirect_stdout(io.StringIO()) as text:\n"
+        "    fairing.main(['plugins', '--json'], standalone_mode=False)\n"
+        "assert 'fairing-watcher' in text.getvalue()",
+    )
+    assert "fairing_watcher" not in modules
+    assert not modules & {f"fairing_{member}" for member in MEMBERS}
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_a_plugin_installs_alone(member: str, wheels: Wheels, environments: Environments) -> None:
+    environment = environments.having(wheels.ours("fairing-core"), wheels.ours(f"fairing-{member}"))
+    modules = loaded(environment, REFUSED.format(backend=member))
+    assert not modules & set(SDKS)
+    listed = environment.fairing("backends", "--json")
+    assert {row["name"] for row in json.loads(listed.stdout)} == {"kubernetes", "local", member}
+    absent = {"aws": "google.cloud", "gcp": "boto3", "onprem": "google.cloud"}[member]
+    find = f"import importlib.util as u; print(u.find_spec({absent.partition('.')[0]!r}))"
+    assert environment.python(find).stdout == "None\n"
