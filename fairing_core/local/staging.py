@@ -27,13 +27,14 @@ def create(root: Path) -> Path:
     while True:
         path = root / f"{PREFIX}{secrets.token_hex(6)}"
         os.mkdir(path, 0o700)
-        with contextlib.suppress(FileNotFoundError):
-            fd = locks.open_lock(path / "lock")
-            if locks.take(fd):
-                _held[path] = fd
+        try:
+            if _take(path, locks.open_lock(path / "lock")):
                 return path
-            os.close(fd)
-        # Another's sweep came between the folder and its lock, and removes both.
+        except FileNotFoundError:
+            continue  # another's sweep came between the folder and its lock, and removes both
+        except OSError:
+            files.remove(path)
+            raise
 
 
 def take(path: Path) -> int:
@@ -47,14 +48,24 @@ def take(path: Path) -> int:
         return fd
     with contextlib.suppress(FileNotFoundError):
         fd = os.open(path / "lock", os.O_RDWR | os.O_CLOEXEC)
-        if locks.take(fd):
-            _held[path] = fd
+        if _take(path, fd):
             return fd
-        os.close(fd)
         raise errors.StateError(f"{path} is being used by another process; build again")
     raise errors.StateError(
         f"{path} is gone: what a build gives runs once, by the process that built; build again"
     )
+
+
+def _take(path: Path, fd: int) -> bool:
+    """Whether the staging at `path` is this process's now; closes `fd` if not."""
+    try:
+        if locks.take(fd) and os.path.samestat(os.fstat(fd), os.stat(path / "lock")):
+            _held[path] = fd
+            return True
+    except FileNotFoundError:
+        pass  # swept in between: the lock was free because its file was gone
+    os.close(fd)
+    return False
 
 
 def release(path: Path) -> None:

@@ -156,6 +156,9 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             self._note(obj)
         elif isinstance(obj, FunctionType):
             self._function(obj, reduced)
+        elif len(reduced) > 2 and obj.__qualname__ != obj.__name__:
+            # cloudpickle forgets what the class is nested in, and pickle finds it by that.
+            reduced[2][0]["__qualname__"] = obj.__qualname__
         return reduced
 
     def _note(self, obj: Any) -> None:
@@ -200,8 +203,9 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return path
         if path not in self._shown:
             full = os.path.abspath(path)
-            for base in (self._root, *sorted(filter(None, sys.path), key=len, reverse=True)):
-                if (below := relative_to(full, os.path.abspath(base))) is not None:
+            bases = map(os.path.abspath, (self._root, *filter(None, sys.path)))
+            for base in sorted(bases, key=len, reverse=True):
+                if (below := relative_to(full, base)) is not None:
                     self._shown[path] = as_posix(below)
                     break
             else:

@@ -199,10 +199,11 @@ def _config(name: str) -> ModuleType:
     def fn(function: Any) -> Any:
         return function
 
-    values = dict.fromkeys(
-        ("reset", "run", "set_preprocessor", "set_builder", "set_deployer"), nothing
-    )
-    config.__dict__.update(values, fn=fn, __getattr__=_answers(name), __path__=[])
+    def run() -> tuple[Inert, ...]:
+        return tuple(Inert(part) for part in ("preprocessor", "builder", "deployer"))
+
+    values = dict.fromkeys(("reset", "set_preprocessor", "set_builder", "set_deployer"), nothing)
+    config.__dict__.update(values, run=run, fn=fn, __getattr__=_answers(name), __path__=[])
     return config
 
 

@@ -175,9 +175,11 @@ def _view(name: str, spaces: list[dict[str, Any]]) -> types.ModuleType:
 
     module.__dict__["__getattr__"] = answer
     for space in spaces:
-        for known in ("__file__", "__package__", "__path__"):
-            if known in space:
-                module.__dict__[known] = space[known]
+        for attribute, value in space.items():
+            # What type hints look up is looked up in the dict; other values may change yet.
+            fixed = isinstance(value, (types.FunctionType, type, types.ModuleType))
+            if fixed or attribute in ("__file__", "__package__", "__path__"):
+                module.__dict__[attribute] = value
     return module
 
 

@@ -108,7 +108,8 @@ def test_inside_a_run_everything_is_a_no_op(
     config.set_deployer("nonsense")
     here: Any = config.fn(add)
     assert here is add
-    config.run()
+    _, _, deployer = config.run()
+    assert not deployer
     monkeypatch.delenv("FAIRING_RUNTIME")
     assert config.fn(add)(2).result() == 2
 

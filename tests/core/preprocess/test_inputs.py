@@ -133,7 +133,7 @@ def test_a_pattern_without_a_match_is_missing(project: Project) -> None:
 
 def test_a_missing_file_is_named_with_the_near_one(project: Project) -> None:
     project.write("data/train.csv")
-    with pytest.raises(errors.MissingInput, match="did you mean 'data/train.csv'") as caught:
+    with pytest.raises(errors.MissingInput, match=r"did you mean 'data/train\.csv'") as caught:
         project.script(input_files=["data/trian.csv"])
     assert "'data/trian.csv' does not exist" in str(caught.value)
 

@@ -88,8 +88,10 @@ def refusal(project: Project, program: str, function: str = "train", **options: 
             "a global that <lambda>() uses",
         ),
         (
-            "class Odd:\n    def __reduce__(self): raise OSError('no')\nodd = Odd()\n"
-            "def train(): odd",
+            (
+                "class Odd:\n    def __reduce__(self): raise OSError('no')\nodd = Odd()\n"
+                "def train(): odd"
+            ),
             "odd",
             "a global that train() uses",
         ),

@@ -130,7 +130,7 @@ def test_nothing_is_an_instance_of_an_inert_object() -> None:
 
 
 def test_roles_can_be_derived_from() -> None:
-    class Lab(answers.BackendInterface):  # type: ignore[misc, name-defined, valid-type]
+    class Lab(answers.BackendInterface):  # type: ignore[misc]
         def __init__(self, *, pool: str) -> None:
             super().__init__(pool)
             self.pool = pool
@@ -146,13 +146,13 @@ def test_any_name_can_be_derived_from() -> None:
     one: Any = answers.SomeMixin
     two: Any = answers.OtherMixin
 
-    class A(one, two):
+    class A(one, two):  # type: ignore[misc]
         pass
 
-    class B(one, answers.BackendInterface, two):  # type: ignore[misc, name-defined]
+    class B(one, answers.BackendInterface, two):  # type: ignore[misc]
         pass
 
-    class C(one, dict):  # type: ignore[type-arg]
+    class C(one, dict):  # type: ignore[misc, type-arg]
         pass
 
     assert not A().anything
@@ -191,7 +191,7 @@ def run(project: Project, container: Container, program: str, **options: Any) ->
         "from fairing_core.config import fn; assert fn(len) is len",
         "import fairing_core.config as c, fairing_core; assert fairing_core.config is c",
         "from fairing_core import config; assert config.fn(len) is len; import fairing_core.config",
-        "from fairing_core import *; TrainJob(len); assert config.run() is None",
+        "from fairing_core import *; TrainJob(len); a, b, deployer = config.run(); deployer.delete()",
         "import fairing_core; assert isinstance(fairing_core.__version__, str)",
         "from fairing_core.types import PodPatch; PodPatch({'a': 1})",
         "import importlib; importlib.import_module('fairing_core.legacy.backends').X()",

@@ -49,8 +49,8 @@ def test_a_value_that_json_brings_back_is_returned(
 def test_an_int_of_too_many_digits_for_json_is_pickled(
     project: Project, container: Container
 ) -> None:
-    assert run(project, container, "def train(): return 10**4000").value == 10**4000
-    ran = run(project, container, "def train(): return 10**5000")
+    assert run(project, container, "def train(n): return 10**n", 4000).value == 10**4000
+    ran = container.run(project.function(project.load("train").train, 5000))
     assert ran.record is not None
     assert pickle.loads(base64.b64decode(ran.record["pickled"])) == 10**5000
 
@@ -115,10 +115,7 @@ _leaves = (
 _values = st.recursive(
     _leaves,
     lambda inner: (
-        st.lists(inner)
-        | st.tuples(inner)
-        | st.dictionaries(st.text() | st.integers(), inner)
-        | st.frozensets(st.integers())
+        st.lists(inner) | st.tuples(inner) | st.dictionaries(st.text() | st.integers(), inner)
     ),
 )
 
@@ -332,9 +329,9 @@ def test_a_hook_that_raises_does_not_hide_the_error(project: Project, container:
     ran = run(
         project,
         container,
-        "import sys\ndef train():\n    sys.excepthook = lambda *a: 1 / 0\n    raise ValueError('no')",
+        "import sys\ndef train():\n    sys.excepthook = lambda *a: 1 / 0\n    raise ValueError",
     )
-    assert "ValueError: no" in ran.err
+    assert "\nValueError\n" in ran.err
     assert ran.record is not None
     assert ran.record["raised"]["type"] == "ValueError"
 

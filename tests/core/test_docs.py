@@ -1,0 +1,83 @@
+"""What the documents say is run, or at least there."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import fairing_core
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(fairing_core.__path__, "fairing_core.")
+    if module.name not in ("fairing_core.runtime.shim", "fairing_core.local.supervisor")
+)
+
+
+def with_examples() -> list[doctest.DocTest]:
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    found: dict[str, doctest.DocTest] = {}
+    for name in MODULES:
+        for test in finder.find(importlib.import_module(name), name):
+            if test.examples:
+                found.setdefault(test.name, test)
+    return list(found.values())
+
+
+@pytest.mark.parametrize("example", with_examples(), ids=lambda test: str(test.name))
+def test_the_examples_of_docstrings_run(
+    example: doctest.DocTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAIRING_LOCAL__ROOT", str(tmp_path))
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    runner.run(example, clear_globs=False)
+    assert runner.failures == 0
+
+
+@pytest.mark.parametrize("name", ["BackendInterface", "RunHandle", "TrainJob"])
+def test_what_users_meet_first_has_an_example(name: str) -> None:
+    assert ">>>" in (inspect.getdoc(getattr(fairing_core, name)) or "")
+
+
+def test_every_public_name_is_there_and_has_a_docstring() -> None:
+    for name in fairing_core.__all__:
+        if name != "PLUGIN_API":
+            assert inspect.getdoc(getattr(fairing_core, name)), name
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = fairing_core.nonsense
+    assert dir(fairing_core) == fairing_core.__all__
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere_and_python_parses(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+    for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        compile(code, str(page), "exec")
+
+
+def test_every_make_target_that_the_documents_name_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in PAGES:
+        named = re.findall(r"(?:`|\$ |    )make ([a-z-]+)", page.read_text(encoding="utf-8"))
+        assert set(named) <= targets, page
+
+
+def test_the_architecture_page_names_every_room() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rooms = {
+        f"`{entry.name}/`" if entry.is_dir() else f"`{entry.name}`"
+        for entry in (ROOT / "fairing_core").iterdir()
+        if entry.name not in ("__pycache__", "py.typed")
+    }
+    assert {room for room in rooms if f"| {room} |" not in text} == set()
