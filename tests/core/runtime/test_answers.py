@@ -68,8 +68,9 @@ def test_the_configuration_does_nothing() -> None:
         return 1
 
     assert config.fn(f) is f
-    for name in ("reset", "run", "set_preprocessor", "set_builder", "set_deployer"):
+    for name in ("reset", "set_preprocessor", "set_builder", "set_deployer"):
         assert getattr(config, name)() is None
+    assert [bool(part) for part in config.run()] == [False, False, False]
     assert config.set_builder("append", registry="r", base_image="b") is None
     assert not config.get_preprocessor().whatever
 
