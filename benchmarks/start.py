@@ -1,9 +1,9 @@
-"""What Fairing adds to the start of a program, as ratios to Python alone: whole processes, in pairs.
+"""What Fairing adds to the start of a program, as ratios to Python alone.
 
     python benchmarks/start.py [--pairs 25] [--json]
 
-Each pair runs ours and the floor one after the other, so that a drifting machine drifts in both;
-the ratio is the median of the pairs' ratios.
+Whole processes: each pair runs ours and the floor one after the other, so that a drifting machine
+drifts in both; the ratio is the median of the pairs' ratios.
 """
 
 from __future__ import annotations

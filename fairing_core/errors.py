@@ -13,7 +13,7 @@ scripts can tell faults apart::
     │   └── UnknownBackend               83
     ├── DuplicateName                    84   two distributions offer one name
     ├── PluginError                      85
-    │   ├── PluginLoadError              86   broken, misspelt, blocked or too slow
+    │   ├── PluginLoadError              86   broken or misspelt
     │   ├── IncompatiblePlugin           87   made for another plugin API
     │   └── PluginFailed                 88   one of its hooks raised
     ├── InputError                       65

@@ -152,11 +152,10 @@ class Plugins:
 
     def _misnamed(self, plugin: Plugin) -> errors.PluginLoadError:
         names = self._offers(plugin, "backend")
-        return errors.PluginLoadError(
-            f"plugin {plugin} registers no backend called {plugin.name!r}"
-            f"{errors.near(plugin.name, names)}; its entry point or its "
-            "fairing_register_backends is misspelt",
-            distribution=plugin.distribution,
+        return self._broken(
+            plugin,
+            f"its fairing_register_backends gives no backend called {plugin.name!r}"
+            f"{errors.near(plugin.name, names)}",
         )
 
     def _offers(self, plugin: Plugin, kind: Kind) -> Mapping[str, type[Any]]:
@@ -325,7 +324,9 @@ def _manager() -> pluggy.PluginManager:
 def _patches(ask: Callable[[], object], who: str, owner: str, block: str) -> list[PodPatch]:
     """The patches that `ask` gives, each saying whose it is; a failure names `who`."""
     try:
-        given: Any = ask() or ()
+        given = ask() or ()
+        if not isinstance(given, Iterable):
+            raise TypeError(f"gave {given!r}, not PodPatch values")
         for patch in given:
             if not isinstance(patch, PodPatch):
                 raise TypeError(f"gave a {type(patch).__name__} among its patches, not a PodPatch")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -14,15 +15,23 @@ import click
 from fairing_core import errors
 from fairing_core.cli.output import show_rows
 
-_TIME = 20.0  # seconds a plugin may take to load before it counts as hung
-
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+_timeout = click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=20.0,
+    show_default=True,
+    help="Seconds that --check gives each one to load.",
+)
 
 
 @click.command("backends")
 @click.option("--check", is_flag=True, help="Load and make each one, and say what it lacks.")
+@_timeout
 @_json
-def backends_command(check: bool, as_json: bool) -> None:
+def backends_command(check: bool, timeout: float, as_json: bool) -> None:
     """Lists the backends that --backend and TrainJob(backend=...) take.
 
     Known from the installed packages' metadata: nothing is imported without --check.
@@ -35,13 +44,15 @@ def backends_command(check: bool, as_json: bool) -> None:
         for name in sorted(defaults.fairing_register_backends())
     ]
     rows = core + [_row(plugin) for plugin in installed() if plugin.group == BACKENDS]
-    _show(rows, ("name", "state", "distribution", "version"), check=check, as_json=as_json)
+    columns = ("name", "state", "distribution", "version")
+    _show(_checked(rows, timeout) if check else rows, columns, check=check, as_json=as_json)
 
 
 @click.command("plugins")
 @click.option("--check", is_flag=True, help="Load each one, and say which fail and why.")
+@_timeout
 @_json
-def plugins_command(check: bool, as_json: bool) -> None:
+def plugins_command(check: bool, timeout: float, as_json: bool) -> None:
     """Lists the installed plugins: backends, and ambient ones, which every run loads.
 
     Known from the installed packages' metadata: nothing is imported without --check.
@@ -51,7 +62,7 @@ def plugins_command(check: bool, as_json: bool) -> None:
 
     rows = [_row(plugin) for plugin in installed()]
     columns = ("name", "kind", "state", "distribution", "version", "module")
-    _show(rows, columns, check=check, as_json=as_json)
+    _show(_checked(rows, timeout) if check else rows, columns, check=check, as_json=as_json)
 
 
 COMMANDS = (backends_command, plugins_command)
@@ -73,11 +84,7 @@ def _row(plugin: Any) -> dict[str, Any]:
 def _show(
     rows: list[dict[str, Any]], columns: Sequence[str], *, check: bool, as_json: bool
 ) -> None:
-    if check:
-        with ThreadPoolExecutor(2) as pool:
-            rows = list(pool.map(_checked, rows))
-        columns = (*columns, "seconds", "offers")
-    show_rows(rows, columns, as_json=as_json)
+    show_rows(rows, (*columns, "seconds", "offers") if check else columns, as_json=as_json)
     failed = [row for row in rows if row["state"] == "failed"]
     for row in failed:
         click.echo(f"fairing: {row['error']}", err=True)
@@ -85,16 +92,21 @@ def _show(
         click.get_current_context().exit(errors.PluginError.exit_code)
 
 
-def _checked(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with what became of loading it, in a process of its own."""
+def _checked(rows: list[dict[str, Any]], timeout: float) -> list[dict[str, Any]]:
+    """The rows with what became of loading each, in a process of its own."""
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(functools.partial(_probed, timeout=timeout), rows))
+
+
+def _probed(row: dict[str, Any], *, timeout: float) -> dict[str, Any]:
     if row["state"] == "blocked":
         return row
     command = [sys.executable, "-m", "fairing_core.cli.probe", row["distribution"], row["name"]]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIME, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
         return {**row, **json.loads(done.stdout.splitlines()[-1])}
     except subprocess.TimeoutExpired:
-        error = f"did not load within {_TIME:g} s"
+        error = f"did not load within {timeout:g} s"
     except (ValueError, IndexError):
         error = f"ended the process with exit code {done.returncode} when loaded"
     text = f"plugin {row['name']!r} of {row['distribution']} {row['version']} {error}"

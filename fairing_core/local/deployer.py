@@ -120,7 +120,7 @@ class LocalDeployer:
             )
         if ignored := manifest["ignored"]:
             logger.warning("the local backend ignores what is for clusters: %s", ", ".join(ignored))
-        run = self._home.handle(manifest["name"])
+        run = self._home.new(manifest["name"])
         launch(
             folder,
             run,

@@ -23,12 +23,17 @@ _TAIL_BYTES = 1 << 16
 
 
 class LocalRun(RunHandle):
-    """A run in `directory`, which is named after it; `backend` is the one that its URI names."""
+    """A run in `directory`, which is named after it.
+
+    `uid` tells it from another run of its name, after it was deleted; `backend` is the one that its
+    URI names.
+    """
 
     _poll: ClassVar[float] = 0.2
 
-    def __init__(self, directory: Path, /, *, backend: str = "local") -> None:
+    def __init__(self, directory: Path, uid: str, /, *, backend: str = "local") -> None:
         self._directory = directory
+        self._uid = uid
         self._backend = backend
 
     @property
@@ -37,9 +42,14 @@ class LocalRun(RunHandle):
         return self._directory.name
 
     @property
+    def uid(self) -> str:
+        """What no other run has, whatever its name."""
+        return self._uid
+
+    @property
     def uri(self) -> str:
-        """``fairing://local/default/job/NAME?uid=NAME``."""
-        return f"fairing://{self._backend}/default/job/{self.name}?uid={self.name}"
+        """``fairing://local/default/job/NAME?uid=UID``."""
+        return f"fairing://{self._backend}/default/job/{self.name}?uid={self._uid}"
 
     @property
     def created(self) -> datetime:
@@ -181,15 +191,27 @@ class LocalRun(RunHandle):
 
     def _recorded(self) -> records.State:
         try:
-            return records.read_state(self._directory)
+            state = records.read_state(self._directory)
         except FileNotFoundError as exc:
             raise self._missing("state.json") from exc
+        self._compare(state.uid)
+        return state
 
     def _run(self) -> records.Run:
         try:
-            return records.read_run(self._directory)
+            run = records.read_run(self._directory)
         except FileNotFoundError as exc:
             raise self._missing("run.json") from exc
+        self._compare(run.uid)
+        return run
+
+    def _compare(self, uid: str) -> None:
+        if uid != self._uid:
+            raise errors.RunNotFound(
+                f"the run {self.name!r} with the uid {self._uid} was deleted, and another one has "
+                f"its name: {self.uri.partition('?')[0]}?uid={uid}",
+                uri=self.uri,
+            )
 
     def _missing(self, record: str) -> errors.FairingError:
         if self._directory.exists():
@@ -206,10 +228,10 @@ class LocalRun(RunHandle):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, LocalRun):
             return NotImplemented
-        return (self._directory, self._backend) == (other._directory, other._backend)
+        return (self._directory, self.uri) == (other._directory, other.uri)
 
     def __hash__(self) -> int:
-        return hash((self._directory, self._backend))
+        return hash((self._directory, self.uri))
 
 
 def _leads(pid: int, born: str) -> bool:

@@ -45,7 +45,7 @@ def launch(
         records.write_run(
             folder,
             {
-                "id": run.name,
+                "uid": run.uid,
                 "name": run.name,
                 "created": time.time(),
                 "command": list(command),
@@ -59,7 +59,7 @@ def launch(
         )
         (folder / "log").touch(mode=0o600)
         supervisor.reserve_state(str(folder))
-        supervisor.write_state(str(folder), supervisor.blank_state())
+        supervisor.write_state(str(folder), supervisor.blank_state(run.uid))
         supervisor.reserve_state(str(folder))
         _name(folder, directory)
     except OSError as exc:

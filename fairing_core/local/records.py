@@ -25,6 +25,7 @@ class State:
     """
 
     status: RunStatus
+    uid: str = field(kw_only=True)
     supervisor: int | None = field(kw_only=True)
     program: int | None = field(kw_only=True)
     born: str = field(kw_only=True)
@@ -37,9 +38,10 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What was asked for; `grace` in seconds."""
+    """What was asked for; `uid` tells it from another run of its name, `grace` is in seconds."""
 
     name: str
+    uid: str
     created: datetime
     grace: float = field(kw_only=True)
 
@@ -65,7 +67,7 @@ def read_run(directory: Path) -> Run:
     content = _read(path)
     try:
         created = datetime.fromtimestamp(content["created"], UTC)
-        return Run(content["name"], created, grace=float(content["grace"]))
+        return Run(content["name"], content["uid"], created, grace=float(content["grace"]))
     except _DAMAGES as exc:
         raise _damaged(path) from exc
 
@@ -77,6 +79,7 @@ def read_state(directory: Path) -> State:
     try:
         return State(
             RunStatus(content["state"]),
+            uid=content["uid"],
             supervisor=content["supervisor"],
             program=content["program"],
             born=content["born"],

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import logging
+import secrets
 import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 from fairing_core import errors
-from fairing_core.local import arguments, files, staging
+from fairing_core.local import arguments, files, records, staging
 from fairing_core.local.handle import LocalRun
 
 logger = logging.getLogger(__name__)
@@ -24,9 +25,9 @@ class LocalRuns:
         self._backend = backend
         self._ttl = ttl
 
-    def handle(self, name: str) -> LocalRun:
-        """The run of that name, whether or not it is there."""
-        return LocalRun(self.root / name, backend=self._backend)
+    def new(self, name: str) -> LocalRun:
+        """A run to be, with a uid of its own."""
+        return LocalRun(self.root / name, secrets.token_hex(8), backend=self._backend)
 
     def get(self, uri: str) -> LocalRun:
         """The run that a URI, or a bare name, names.
@@ -35,30 +36,32 @@ class LocalRuns:
             RunNotFound: there is none.
             StateError: its record is damaged, or was written by a newer version.
         """
-        name = self._name(uri)
+        name, uid = self._named(uri)
         try:
             arguments.check_name(name)
-            run = self.handle(name)
+            run = self._found(name, uid)
             _ = run.created, run.status
             return run
         except (errors.RunNotFound, errors.InvalidArgument) as exc:
+            if isinstance(exc, errors.RunNotFound) and (self.root / name).exists():
+                raise  # it is another run of that name
             raise errors.RunNotFound(
                 f"there is no run {name!r} in {self.root}{self._near(name)}", uri=uri
             ) from exc
 
     def list(self) -> Iterator[LocalRun]:
         """The runs, newest first; one whose record can't be read is logged and left out."""
-        found: list[tuple[datetime, str]] = []
+        found: list[tuple[datetime, LocalRun]] = []
         for name in self._names():
             try:
-                run = self.handle(name)
+                run = self._found(name)
                 _ = run.status
-                found.append((run.created, name))
+                found.append((run.created, run))
             except errors.RunNotFound:
                 continue
             except errors.StateError as exc:
                 logger.warning("left out run %s: %s", name, exc)
-        return iter([self.handle(name) for _, name in sorted(found, reverse=True)])
+        return iter([run for _, run in sorted(found, key=_newest)])
 
     def sweep(self) -> None:
         """Removes what nobody needs: expired runs, folders of submits that never came to be."""
@@ -73,8 +76,8 @@ class LocalRuns:
             logger.info("could not sweep %s: %s", self.root, exc)
 
     def _expire(self, name: str) -> None:
-        run = self.handle(name)
         try:
+            run = self._found(name)
             if not run.status.is_terminal:
                 return
             # Nobody saw the end of a run whose supervisor was killed; its log is a good guess.
@@ -92,17 +95,28 @@ class LocalRuns:
             return
         yield from (name for name in entries if not name.startswith("."))
 
-    def _name(self, uri: str) -> str:
+    def _found(self, name: str, uid: str | None = None) -> LocalRun:
+        """The run that has that name, by default whatever its uid."""
+        directory = self.root / name
+        if uid is None:
+            try:
+                uid = records.read_run(directory).uid
+            except FileNotFoundError:
+                uid = ""  # no run has it: looking at it says what is missing
+        return LocalRun(directory, uid, backend=self._backend)
+
+    def _named(self, uri: str) -> tuple[str, str | None]:
         if "://" not in uri:
-            return uri
+            return uri, None
         path, _, query = uri.partition("?")
         prefix = f"fairing://{self._backend}/default/job/"
         name = path.removeprefix(prefix)
-        if name == path or query not in ("", f"uid={name}"):
+        uid = query.removeprefix("uid=")
+        if name == path or (query and uid == query):
             raise errors.RunNotFound(
-                f"{uri} is no run of this backend; its runs are {prefix}NAME?uid=NAME", uri=uri
+                f"{uri} is no run of this backend; its runs are {prefix}NAME?uid=UID", uri=uri
             )
-        return name
+        return name, uid or None
 
     def _near(self, name: str) -> str:
         names = list(self._names())
@@ -112,3 +126,8 @@ class LocalRuns:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.root)!r})"
+
+
+def _newest(entry: tuple[datetime, LocalRun]) -> tuple[float, str]:
+    created, run = entry
+    return -created.timestamp(), run.name

@@ -45,25 +45,26 @@ _NOT_EXECUTABLE = {
 
 def place() -> str:
     """What the pids of a record belong to: this boot and pid namespace (Linux; elsewhere "")."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return f"{file.read().strip()} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return ""
+    boot = _text("/proc/sys/kernel/random/boot_id").strip()
+    return f"{boot} {os.readlink('/proc/self/ns/pid')}" if boot else ""
 
 
 def born(pid: int) -> str:
     """What tells this process from a later one of the same pid (Linux; elsewhere "")."""
-    return _stat(pid)[19] if _stat(pid) else ""
+    return "".join(_stat(pid)[19:20])
 
 
 def _stat(pid: int) -> list[str]:
     """The fields of ``/proc/PID/stat`` from the third on: state, parent's pid, ..., start time."""
+    return _text(f"/proc/{pid}/stat").rpartition(")")[2].split()
+
+
+def _text(path: str) -> str:
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
     except OSError:
-        return []
+        return ""
 
 
 def reserve_state(run: str) -> None:
@@ -88,9 +89,10 @@ def write_state(run: str, state: dict[str, Any]) -> None:
     os.replace(f"{run}/state.next", f"{run}/state.json")
 
 
-def blank_state() -> dict[str, Any]:
+def blank_state(uid: str) -> dict[str, Any]:
     """The state of a run that was not started yet."""
     return {
+        "uid": uid,
         "state": "pending",
         "supervisor": None,
         "program": None,
@@ -107,16 +109,14 @@ class _Supervisor:
     def __init__(self, run: str, grace: float) -> None:
         self._run = run
         self._grace = grace
-        self._state = blank_state() | {"supervisor": os.getpid()}
         self._cancelled = False
         self._over = False
         with open(f"{run}/run.json", encoding="utf-8") as file:
             record = json.load(file)
+        self._state = blank_state(record["uid"]) | {"supervisor": os.getpid()}
         self._argv: list[str] = [*record["program"], *record["args"]]
         os.chdir(record["directory"])
-        self._log = os.open(
-            f"{run}/log", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
+        self._log = os.open(f"{run}/log", os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
     def start(self) -> None:
         """Raises OSError when the run can't be started; then its end was not recorded."""
@@ -199,18 +199,18 @@ class _Supervisor:
     def _wait(self, pid: int) -> tuple[str, int, str | None]:
         # Not reaped yet, the program keeps its pid, so what is left of its group can be killed
         # without hitting another's. macOS has no waitid before Python 3.13.
+        status = None
         if hasattr(os, "waitid"):
             while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)) is not None:
                 if ended.si_pid == pid:
                     break
                 os.waitpid(ended.si_pid, 0)
-            self._kill(signal.SIGKILL)
-            self._over = True
-            _, status = os.waitpid(pid, 0)
         else:
             _, status = os.waitpid(pid, 0)
-            self._kill(signal.SIGKILL)
-            self._over = True
+        self._kill(signal.SIGKILL)
+        self._over = True
+        if status is None:
+            _, status = os.waitpid(pid, 0)
         _end_remains(pid)
         code = os.waitstatus_to_exitcode(status)
         reason = None
@@ -220,7 +220,7 @@ class _Supervisor:
             code, reason = 128 - code, reason or f"killed by signal {-code}"
         if self._cancelled:
             return "cancelled", code, "cancelled"
-        return ("succeeded" if code == 0 else "failed"), code, reason
+        return "failed" if code else "succeeded", code, reason
 
     def _not_started(self, error: int) -> tuple[str, int, str]:
         if error == errno.EACCES and not _exists(self._argv[0]):
@@ -271,7 +271,7 @@ def _end_remains(group: int) -> None:
 
 def _children() -> list[int]:
     me = str(os.getpid())
-    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    pids = map(int, filter(str.isdigit, os.listdir("/proc")))
     return [pid for pid in pids if _stat(pid)[1:2] == [me]]
 
 
@@ -279,9 +279,8 @@ def _report(text: str, log: int | None) -> None:
     """Tells the submitting process, which may be gone, and lets go of its pipe."""
     with contextlib.suppress(OSError):
         os.write(1, f"{text}\n".encode())
-    target = os.open(os.devnull, os.O_WRONLY) if log is None else log
-    os.dup2(target, 1)
-    os.dup2(target, 2)
+    for fd in (1, 2):
+        os.dup2(0 if log is None else log, fd)
 
 
 def _main(run: str, lock: str, grace: str, *ctype: str) -> None:

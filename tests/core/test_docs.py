@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
 import inspect
-import pkgutil
 import re
 from pathlib import Path
 
@@ -15,31 +12,6 @@ import fairing_core
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-MODULES = sorted(
-    module.name
-    for module in pkgutil.walk_packages(fairing_core.__path__, "fairing_core.")
-    if module.name not in ("fairing_core.runtime.shim", "fairing_core.local.supervisor")
-)
-
-
-def with_examples() -> list[doctest.DocTest]:
-    finder = doctest.DocTestFinder(exclude_empty=True)
-    found: dict[str, doctest.DocTest] = {}
-    for name in MODULES:
-        for test in finder.find(importlib.import_module(name), name):
-            if test.examples:
-                found.setdefault(test.name, test)
-    return list(found.values())
-
-
-@pytest.mark.parametrize("example", with_examples(), ids=lambda test: str(test.name))
-def test_the_examples_of_docstrings_run(
-    example: doctest.DocTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FAIRING_LOCAL__ROOT", str(tmp_path))
-    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
-    runner.run(example, clear_globs=False)
-    assert runner.failures == 0
 
 
 @pytest.mark.parametrize("name", ["BackendInterface", "RunHandle", "TrainJob"])

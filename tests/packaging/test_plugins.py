@@ -243,10 +243,10 @@ def test_a_slow_plugin_is_named_when_it_is_used(wheels: Wheels, environments: En
 def test_check_gives_up_on_a_plugin_that_hangs(wheels: Wheels, environments: Environments) -> None:
     hung = wheels.plugin("import time; time.sleep(1000)\n" + LAB)
     done = environments.having(wheels.ours("fairing-core"), hung).fairing(
-        "plugins", "--check", "--json"
+        "plugins", "--check", "--timeout", "3", "--json"
     )
     assert done.returncode == 85
-    assert "did not load within" in rows(done)["fairing-lab lab"]["error"]
+    assert "did not load within 3 s" in rows(done)["fairing-lab lab"]["error"]
 
 
 # --- ambient plugins ------------------------------------------------------------------------------

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from fairing_core import errors
 from tests.core.cli.conftest import Fairing
 
@@ -31,13 +29,3 @@ def test_a_backend_whose_settings_do_not_fit_fails_the_check(
     done = fairing("backends", "--check")
     assert done.returncode == errors.PluginError.exit_code
     assert "FAIRING_LOCAL__TTL: 'soon' is no int" in done.stderr
-
-
-def test_a_blocked_plugin_is_listed_as_blocked(fairing: Fairing, environ: dict[str, str]) -> None:
-    installed = json.loads(fairing("plugins", "--json").stdout)
-    if not installed:
-        pytest.skip("no plugin is installed; make test installs this repository's")
-    environ["FAIRING_DISABLE_PLUGINS"] = installed[0]["name"]
-    rows = json.loads(fairing("plugins", "--json", "--check").stdout)
-    assert rows[0]["state"] == "blocked"
-    assert all(row["state"] == "ok" for row in rows[1:])

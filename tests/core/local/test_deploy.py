@@ -42,7 +42,7 @@ def test_render_is_plain_data_and_the_same_each_time(local: Local) -> None:
 def test_a_job_name_names_the_run(local: Local) -> None:
     run = local.execute("true", options={"job_name": "nightly"})
     assert run.name == "nightly"
-    assert run.uri == "fairing://local/default/job/nightly?uid=nightly"
+    assert run.uri == f"fairing://local/default/job/nightly?uid={run.uid}"
 
 
 @pytest.mark.parametrize("name", ["Train", "a_b", "-a", "a.b", "../x", "x" * 64, "ä"])

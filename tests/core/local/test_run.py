@@ -242,7 +242,7 @@ def test_the_record_says_what_was_asked_for(local: Local) -> None:
     run = local.submit("pass", "a", "b", name="told")
     record = json.loads((local.folder(run) / "run.json").read_bytes())
     assert record["schema"] == 1
-    assert record["id"] == record["name"] == "told"
+    assert (record["name"], record["uid"]) == ("told", run.uid)
     assert (record["command"], record["args"]) == (["python", "/app/main.py"], ["a", "b"])
     assert (record["workdir"], record["returns"]) == ("/app", False)
 

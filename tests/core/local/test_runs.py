@@ -25,6 +25,24 @@ def test_a_run_is_found_by_its_uri_and_its_name(local: Local) -> None:
     assert local.runs.get(run.name) == run
 
 
+def test_a_handle_is_of_one_run_even_when_its_name_is_used_again(local: Local) -> None:
+    old = local.execute("true", name="nightly")
+    old.wait(30)
+    old.delete()
+    new = local.execute("sleep", "60", name="nightly")
+    assert old != new
+    with pytest.raises(errors.RunNotFound, match=f"another one has its name.*{new.uid}"):
+        local.runs.get(old.uri)
+    with pytest.raises(errors.RunNotFound):
+        list(old.logs())
+    with pytest.raises(errors.RunNotFound):
+        old.cancel()
+    old.delete()
+    assert new.status is RunStatus.RUNNING
+    assert local.runs.get("nightly") == new
+    new.delete()
+
+
 def test_an_unknown_name_brings_the_near_one(local: Local) -> None:
     local.execute("true", name="train-mnist")
     with pytest.raises(errors.RunNotFound, match="did you mean 'train-mnist'"):
@@ -127,7 +145,7 @@ def test_a_damaged_run_that_goes_on_is_not_deleted(local: Local) -> None:
 def test_a_run_whose_submitter_was_killed_before_it_started_has_failed(local: Local) -> None:
     run = _ended(local)
     supervisor.reserve_state(str(local.folder(run)))
-    supervisor.write_state(str(local.folder(run)), supervisor.blank_state())
+    supervisor.write_state(str(local.folder(run)), supervisor.blank_state(run.uid))
     assert run.status is RunStatus.FAILED
     assert "before it started" in str(run.outcome().reason)
 
@@ -148,7 +166,7 @@ def test_a_run_that_goes_on_does_not_expire(local: Local) -> None:
 def test_a_lost_run_expires_by_its_log(local: Local) -> None:
     run = _ended(local)
     supervisor.reserve_state(str(local.folder(run)))
-    supervisor.write_state(str(local.folder(run)), supervisor.blank_state())
+    supervisor.write_state(str(local.folder(run)), supervisor.blank_state(run.uid))
     _sweep(local, ttl=50)
     assert run.status is RunStatus.FAILED
     long_ago = time.time() - 100
@@ -179,7 +197,7 @@ def test_a_subclass_names_its_runs(local: Local) -> None:
     request = BuildRequest(context_of())
     built = backend.builder(request).build(request)
     run = local.deploy(built, ("true",), name="x")
-    uri = "fairing://scratch/default/job/x?uid=x"
+    uri = f"fairing://scratch/default/job/x?uid={run.uid}"
     again = backend.runs().get(uri)
     assert again.uri == uri
     assert text_of(again) == ""

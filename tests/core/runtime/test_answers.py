@@ -192,7 +192,7 @@ def run(project: Project, container: Container, program: str, **options: Any) ->
         "from fairing_core.config import fn; assert fn(len) is len",
         "import fairing_core.config as c, fairing_core; assert fairing_core.config is c",
         "from fairing_core import config; assert config.fn(len) is len; import fairing_core.config",
-        "from fairing_core import *; TrainJob(len); a, b, deployer = config.run(); deployer.delete()",
+        "from fairing_core import *; TrainJob(len); a, b, deployer = config.run(); deployer.go()",
         "import fairing_core; assert isinstance(fairing_core.__version__, str)",
         "from fairing_core.types import PodPatch; PodPatch({'a': 1})",
         "import importlib; importlib.import_module('fairing_core.legacy.backends').X()",
