@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from fairing_core import errors
+from fairing_core import errors, limits
 from fairing_core.interfaces import BackendInterface, Builder, Deployer, Preprocessor, RunHandle
 from fairing_core.types import (
     BuildRequest,
@@ -19,7 +19,6 @@ from fairing_core.types import (
     PodPatch,
     PodSpecMutator,
     Source,
-    check_text,
 )
 
 if TYPE_CHECKING:
@@ -51,6 +50,8 @@ def launch(order: Order, *, plugins: Iterable[object] = ()) -> Launched:
     if ignored := choices.ignored():
         logger.warning("backend %r ignores: %s", choices.backend.name, ", ".join(ignored))
     arguments = _script_arguments(order.source)
+    name = order.name or fresh_name(order.source)
+    limits.check_name(name)
 
     hub.emit("packaging")
     context = preprocessor.preprocess(order.source)
@@ -70,7 +71,7 @@ def launch(order: Order, *, plugins: Iterable[object] = ()) -> Launched:
             context.command,
             args=arguments,
             workdir=context.workdir,
-            name=order.name or fresh_name(order.source),
+            name=name,
             patches=(
                 *hub.pod_patches(choices.backend.name, "train", built.image),
                 *hub.backend_patches(choices.backend, "train", built.image),
@@ -272,5 +273,5 @@ def _script_arguments(source: Source) -> tuple[str, ...]:
                 f"args[{number}] = {argument!r} is a {type(argument).__name__}; "
                 "a script's arguments are texts"
             )
-        check_text(argument, f"args[{number}]")
+        limits.check_argument(argument, f"args[{number}]")
     return cast("tuple[str, ...]", source.args)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from fairing_core import errors
-from fairing_core.types import PodPatch, check_text
+from fairing_core import errors, limits
+from fairing_core.types import PodPatch
 
 _VOLUMES: Mapping[str, tuple[str, str]] = {
     "pvc": ("persistentVolumeClaim", "claimName"),
@@ -111,9 +111,7 @@ def add_env(env_vars: Mapping[str, str]) -> Mutator:
     for name, value in given.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise errors.InvalidArgument(f"add_env: {name!r} must be a text, and so must its value")
-        if not name or "=" in name:
-            raise errors.InvalidArgument(f"add_env: {name!r} is no name of a variable")
-        check_text(f"{name}={value}", f"the variable {name}")
+        limits.check_variable(name, value)
     env = [{"name": name, "value": value} for name, value in env_vars.items()]
     return Mutator(container={"env": env}, origin="add_env")
 

@@ -7,19 +7,13 @@ frozen. Standard library only.
 from __future__ import annotations
 
 import enum
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from fairing_core import errors
-
 PREFIX = "/app/"
 """Where code lives in an image, and starts (DEFAULT_DEST_PREFIX of Fairing 1.0)."""
-
-ARGUMENT_LIMIT = 131_071
-"""Bytes of one argument, or one ``NAME=value``, on Linux (MAX_ARG_STRLEN less its NUL)."""
 
 Stage = Literal["build", "train", "serve"]
 """What a pod is for."""
@@ -204,32 +198,3 @@ class Credentials:
 
     username: str
     password: str = field(repr=False)
-
-
-def as_tuple(values: Sequence[str] | str | None) -> tuple[str, ...]:
-    """`values` as a tuple; one text is one value, not its letters."""
-    if values is None:
-        return ()
-    return (values,) if isinstance(values, str) else tuple(values)
-
-
-def check_text(text: str, what: str) -> None:
-    """Refuses what no process can be given as an argument or a ``NAME=value``.
-
-    Raises:
-        InvalidArgument: a NUL, a character that no bytes stand for, or more than
-            `ARGUMENT_LIMIT` bytes. The text itself is not shown: it may be a secret.
-    """
-    if "\0" in text:
-        raise errors.InvalidArgument(f"{what} has a NUL at {text.index(chr(0))}; take it out")
-    try:
-        size = len(os.fsencode(text))
-    except UnicodeEncodeError as exc:
-        raise errors.InvalidArgument(
-            f"{what} has at {exc.start} a character that this locale's {exc.encoding} lacks"
-        ) from None
-    if size > ARGUMENT_LIMIT:
-        raise errors.InvalidArgument(
-            f"{what} has {size:,} bytes; Linux takes {ARGUMENT_LIMIT:,} at most. "
-            "Pass it in a file (input_files=...), or as a function's argument"
-        )

@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fairing_core import errors
-from fairing_core.local import arguments, files
+from fairing_core import errors, limits
+from fairing_core.local import files, places
 from fairing_core.local.handle import LocalRun
 from fairing_core.local.launch import launch
 from fairing_core.local.runs import LocalRuns
@@ -78,12 +78,14 @@ class LocalDeployer:
         """
         name = self._job_name or request.name
         environment = _environment(request.patches)
-        arguments.check_name(name)
-        arguments.check_arguments((*request.command, *request.args))
-        arguments.check_environment(environment)
+        limits.check_name(name)
+        for number, argument in enumerate((*request.command, *request.args)):
+            limits.check_argument(argument, f"argument {number}")
+        for variable, value in environment.items():
+            limits.check_variable(variable, value)
         if not request.command:
             raise errors.EmptyEntry(f"{name} has no command; name a file or a function to run")
-        if arguments.inside(request.workdir) is None:
+        if places.inside(request.workdir) is None:
             raise errors.InvalidDestination(
                 f"the command can't start in {request.workdir}: the local backend has /app only"
             )

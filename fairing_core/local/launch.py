@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fairing_core import errors
-from fairing_core.local import arguments, files, records, staging, supervisor
+from fairing_core.local import files, places, records, staging, supervisor
 from fairing_core.local.handle import LocalRun
 
 
@@ -36,7 +36,7 @@ def launch(
     """
     directory = folder.with_name(run.name)
     app = directory / "app"
-    place = Path(arguments.place(workdir, app))
+    place = Path(places.place(workdir, app))
     if returns:
         environment = {**environment, "FAIRING_RESULT": str(directory / "result.json")}
     lock = staging.take(folder)
@@ -105,11 +105,11 @@ def _program(name: str, app: Path) -> str:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     if name in {"python", "python3", f"python{version}"}:
         return sys.executable
-    return arguments.place(name, app)
+    return places.place(name, app)
 
 
 def _placed(elements: Sequence[str], app: Path) -> list[str]:
-    return [arguments.place(element, app) for element in elements]
+    return [places.place(element, app) for element in elements]
 
 
 def _start(directory: Path, lock: int, environment: Mapping[str, str], grace: float) -> str:

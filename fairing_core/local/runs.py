@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from fairing_core import errors
-from fairing_core.local import arguments, files, records, staging
+from fairing_core import errors, limits
+from fairing_core.local import files, records, staging
 from fairing_core.local.handle import LocalRun
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class LocalRuns:
         """
         name, uid = self._named(uri)
         try:
-            arguments.check_name(name)
+            limits.check_name(name)
             run = self._found(name, uid)
             _ = run.created, run.status
             return run

@@ -159,3 +159,12 @@ def test_a_uri_of_no_run_is_not_found(uri: str) -> None:
 def test_a_uri_of_an_unknown_backend_says_what_to_install() -> None:
     with pytest.raises(errors.UnknownBackend, match="no backend is called 'lcoal'"):
         get_run("fairing://lcoal/default/job/x?uid=x")
+
+
+@pytest.mark.parametrize("name", ["Upper", "a b", "-a", "x" * 64, "../up"])
+def test_a_name_that_is_no_dns_label_is_refused_before_anything_is_written(
+    name: str, backend: LocalBackend, tmp_path: Path
+) -> None:
+    with pytest.raises(errors.InvalidArgument, match="can't name a run"):
+        TrainJob(len, backend=backend, name=name).submit()
+    assert not (tmp_path / "runs").exists()

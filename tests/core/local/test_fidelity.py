@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fairing_core import errors
-from fairing_core.types import ARGUMENT_LIMIT, RunStatus
+from fairing_core.limits import ARGUMENT as ARGUMENT_LIMIT
+from fairing_core.types import RunStatus
 from tests.core.local.harness import Local, env_patch, file_of
 
 # Any bytes but NUL, as Python spells them: what is no UTF-8 comes as lone surrogates.

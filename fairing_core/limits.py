@@ -1,0 +1,62 @@
+"""What no process can be given, and what can't name a run.
+
+Sources: Linux, execve(2) (MAX_ARG_STRLEN); RFC 1123, 2.1, as Kubernetes takes it for labels.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from fairing_core import errors
+
+ARGUMENT = 131_071
+"""Bytes of one argument, or one ``NAME=value``, on Linux (MAX_ARG_STRLEN less its NUL)."""
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def check_name(name: str) -> None:
+    """Refuses what is no DNS label.
+
+    Raises:
+        InvalidArgument: `name` can't name a run.
+    """
+    if not _NAME.fullmatch(name):
+        raise errors.InvalidArgument(
+            f"{name!r} can't name a run; use at most 63 small letters, digits and '-', "
+            "with a letter or digit at both ends"
+        )
+
+
+def check_argument(text: str, what: str) -> None:
+    """Refuses what can't be an argument; `what` names it in the error.
+
+    Raises:
+        InvalidArgument: a NUL, a character that no bytes stand for, or more than `ARGUMENT` bytes.
+            The text itself is not shown: it may be a secret.
+    """
+    if "\0" in text:
+        raise errors.InvalidArgument(f"{what} has a NUL at {text.index(chr(0))}; take it out")
+    try:
+        size = len(os.fsencode(text))
+    except UnicodeEncodeError as exc:
+        raise errors.InvalidArgument(
+            f"{what} has at {exc.start} a character that this locale's {exc.encoding} lacks"
+        ) from None
+    if size > ARGUMENT:
+        raise errors.InvalidArgument(
+            f"{what} has {size:,} bytes; Linux takes {ARGUMENT:,} at most. "
+            "Pass it in a file (input_files=...), or as a function's argument"
+        )
+
+
+def check_variable(name: str, value: str) -> None:
+    """Refuses what can't be an environment variable.
+
+    Raises:
+        InvalidArgument: the name is empty or has a ``=``, or both together can't be an argument.
+    """
+    if not name or "=" in name:
+        raise errors.InvalidArgument(f"{name!r} can't be the name of a variable")
+    check_argument(f"{name}={value}", f"the variable {name!r}")
