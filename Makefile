@@ -83,6 +83,7 @@ $(READY): requirements.lock $(PYPROJECTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	    echo >&2 "Fairing needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
 	        "Name another one: make PYTHON=python3.12"; exit 1; }
+	@echo >&2 "setting up $(VENV) (once, some 20 s)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@awk '/^[^ ]/ { uv = /^uv==/ } uv' requirements.lock > $(VENV)/uv.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \

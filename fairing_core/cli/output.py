@@ -62,6 +62,7 @@ def run_fields(handle: RunHandle) -> dict[str, Any]:
         "reason": outcome.reason if outcome else None,
         "started": started.isoformat(timespec="seconds") if started else None,
         "ended": ended.isoformat(timespec="seconds") if ended else None,
+        "age": None if started is None else _short(_since(started)),
         "took": _took(started, ended, status),
         "uri": handle.uri,
     }
@@ -70,12 +71,23 @@ def run_fields(handle: RunHandle) -> dict[str, Any]:
 def _took(started: datetime | None, ended: datetime | None, status: RunStatus) -> str | None:
     if started is None or (ended is None and status.is_terminal):
         return None
-    seconds = ((ended or datetime.now(UTC)) - started).total_seconds()
-    if seconds < 60:
-        return f"{seconds:.1f}s"
+    seconds = (ended - started).total_seconds() if ended else _since(started)
+    return f"{seconds:.1f}s" if seconds < 60 else _short(seconds)
+
+
+def _since(moment: datetime) -> float:
+    return (datetime.now(UTC) - moment).total_seconds()
+
+
+def _short(seconds: float) -> str:
+    """As kubectl tells ages: ``42s``, ``3m05s``, ``2h10m``, ``6d``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"
+    if hours >= 48:
+        return f"{hours // 24}d"
+    if hours:
+        return f"{hours}h{minutes:02}m"
+    return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
 
 
 def _show_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:

@@ -125,7 +125,8 @@ def ps_command(backend: str | None, as_json: bool) -> None:
     for run in list_runs(backend=backend):
         with contextlib.suppress(errors.RunNotFound):  # deleted since it was listed
             rows.append(run_fields(run))
-    show_rows(rows, ("name", "status", "exit_code", "started", "took"), as_json=as_json)
+    when = "age" if sys.stdout.isatty() else "started"
+    show_rows(rows, ("name", "status", "exit_code", when, "took"), as_json=as_json)
 
 
 @click.command("status")
