@@ -273,8 +273,8 @@ class RunHandle(ABC):
         if raised:
             cause = f"{raised['type']}: {raised['message']}\n\n{raised['traceback']}"
         else:
-            how = f"exit code {outcome.exit_code}" if outcome.reason is None else outcome.reason
-            cause = f"{how}\n\n{outcome.tail}" if outcome.tail else how
+            cause = f"exit code {outcome.exit_code}" if outcome.reason is None else outcome.reason
+            cause += f"; the end of its log:\n{outcome.tail}" if outcome.tail else ""
         return errors.RunFailed(
             f"{self.name} {status}: {cause}".rstrip(),
             uri=self.uri,

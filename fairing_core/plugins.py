@@ -122,7 +122,7 @@ class Plugins:
         """Asks the plugins that are not loaded, one by one; keeps the first that offers `name`."""
         failures: list[errors.PluginError] = []
         for plugin in self._installed:
-            if plugin in self._loaded or plugin.group == AMBIENT:
+            if plugin in self._loaded:
                 continue
             try:
                 self.load(plugin)

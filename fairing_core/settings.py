@@ -124,7 +124,7 @@ def coerced(value: Any, hint: Any, where: str) -> Any:
             return _read(value, choice)
         except (ValueError, TypeError):
             continue
-    shown = "the value" if _SECRET.search(where.rpartition(" ")[2]) else repr(value)
+    shown = "the value" if _SECRET.search(where) else repr(value)
     wanted = " or ".join(sorted(_name(choice) for choice in choices))
     raise errors.SettingsError(f"{where}: {shown} is no {wanted}")
 

@@ -219,7 +219,7 @@ class _Supervisor:
                 reason = f"killed by {signal.Signals(-code).name}"
             code, reason = 128 - code, reason or f"killed by signal {-code}"
         if self._cancelled:
-            return "cancelled", code, "cancelled"
+            return "cancelled", code, reason
         return "failed" if code else "succeeded", code, reason
 
     def _not_started(self, error: int) -> tuple[str, int, str]:

@@ -113,6 +113,13 @@ def test_a_value_that_looks_secret_is_not_shown() -> None:
     assert "hunter2" not in str(raised.value)
 
 
+def test_a_value_of_the_file_that_looks_secret_is_not_shown(tmp_path: Path) -> None:
+    write(tmp_path, "[tool.fairing.backends.my-lab]\npassword = 'hunter2'\n")
+    with pytest.raises(errors.SettingsError, match="password in") as raised:
+        Settings.near(tmp_path).of_backend("my-lab", Lab)
+    assert "hunter2" not in str(raised.value)
+
+
 def test_an_unknown_option_names_the_near_one() -> None:
     with pytest.raises(errors.UnknownOption, match="no option 'regoin'; did you mean 'region'"):
         options(Lab, {"regoin": "eu"}, "backend 'my-lab'")

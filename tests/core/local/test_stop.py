@@ -40,7 +40,7 @@ def test_cancel_ends_the_run(local: Local) -> None:
     run.cancel()
     assert run.status is RunStatus.CANCELLED
     assert run.outcome().exit_code == 128 + signal.SIGTERM
-    assert run.outcome().reason == "cancelled"
+    assert run.outcome().reason == "killed by SIGTERM"
 
 
 def test_cancel_lets_the_program_say_goodbye(local: Local) -> None:
