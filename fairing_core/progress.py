@@ -53,7 +53,10 @@ class Progress:
         except KeyboardInterrupt:
             self.say(f"\ndetached; {handle.name} goes on: fairing logs -f {handle.name}", "33")
             raise
-        self.say(f"{handle.name} {status}", _COLOURS[status])
+        code = handle.outcome().exit_code
+        self.say(
+            f"{handle.name} {status}{f' (exit code {code})' if code else ''}", _COLOURS[status]
+        )
         return status
 
 

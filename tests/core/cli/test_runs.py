@@ -42,7 +42,7 @@ def test_run_shows_the_output_and_ends_with_the_runs_exit_code(fairing: Fairing)
     assert done.stdout == "argv ['--epochs', '3 $HOME']\n"
     assert done.returncode == 2
     assert "started fairing://local/default/job/train-" in done.stderr
-    assert "failed" in done.stderr
+    assert "failed (exit code 2)" in done.stderr
 
 
 def test_run_takes_a_function_and_its_arguments_as_json_or_text(fairing: Fairing) -> None:
