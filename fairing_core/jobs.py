@@ -65,6 +65,7 @@ def launch(order: Order, *, plugins: Iterable[object] = ()) -> Launched:
     built = builder.build(request)
     hub.emit("built", image=built.image)
 
+    image = built.image if choices.backend.needs_image else ""
     manifests = deployer.render(
         DeployRequest(
             built.image,
@@ -73,8 +74,8 @@ def launch(order: Order, *, plugins: Iterable[object] = ()) -> Launched:
             workdir=context.workdir,
             name=name,
             patches=(
-                *hub.pod_patches(choices.backend.name, "train", built.image),
-                *hub.backend_patches(choices.backend, "train", built.image),
+                *hub.pod_patches(choices.backend.name, "train", image),
+                *hub.backend_patches(choices.backend, "train", image),
                 *order.patches,
             ),
             mutators=order.mutators,
