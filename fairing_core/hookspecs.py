@@ -73,7 +73,8 @@ def fairing_register_registries() -> Mapping[str, type[Registry]]:  # type: igno
 def fairing_pod_patches(backend: str, stage: Stage, image: str) -> Sequence[PodPatch]:  # type: ignore[empty-body]
     """Additions to every pod of `stage` that runs `image` on `backend`.
 
-    `image` is empty where runs need none (`local`). Asked of each loaded plugin in turn. One that raises stops the run and is named.
+    `image` is empty where runs need none (`local`). Asked of each loaded plugin in turn. One that
+    raises stops the run and is named.
     """
 
 
