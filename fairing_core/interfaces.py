@@ -10,24 +10,27 @@ import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
-from typing import Any, BinaryIO, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, Protocol, runtime_checkable
 
 from fairing_core import errors
-from fairing_core.types import (
-    BuildContext,
-    BuildRequest,
-    Built,
-    Check,
-    Credentials,
-    DeployRequest,
-    Outcome,
-    PodPatch,
-    RunStatus,
-    Source,
-    Stage,
-    StoredObject,
-)
+
+if TYPE_CHECKING:  # dataclasses take longer to import than all of this
+    from datetime import datetime
+
+    from fairing_core.types import (
+        BuildContext,
+        BuildRequest,
+        Built,
+        Check,
+        Credentials,
+        DeployRequest,
+        Outcome,
+        PodPatch,
+        RunStatus,
+        Source,
+        Stage,
+        StoredObject,
+    )
 
 
 @runtime_checkable
@@ -265,6 +268,8 @@ class RunHandle(ABC):
         Raises:
             WaitTimeout: the run had not ended in time.
         """
+        from fairing_core.types import RunStatus
+
         status = self.wait(timeout)
         if status is RunStatus.SUCCEEDED:
             return None

@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from fairing_core import errors, limits
 from fairing_core.interfaces import BackendInterface, Builder, Deployer, Preprocessor, RunHandle
-from fairing_core.types import (
-    BuildRequest,
-    DeployRequest,
-    PodPatch,
-    PodSpecMutator,
-    Source,
-)
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # imported by those who submit
     from fairing_core.choices import Order
+    from fairing_core.types import PodPatch, PodSpecMutator, Source
 
 logger = logging.getLogger(__name__)
 
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # 32; no l, o, 0, 1: names are read aloud
 
 
-@dataclass(frozen=True, slots=True)
-class Launched:
+class Launched(NamedTuple):
     """The parts that made a run, and its handle."""
 
     preprocessor: Preprocessor
@@ -43,6 +34,7 @@ def launch(order: Order, *, plugins: Iterable[object] = ()) -> Launched:
     """Source -> context -> image -> manifests -> run."""
     from fairing_core.choices import Choices
     from fairing_core.plugins import Plugins
+    from fairing_core.types import BuildRequest, DeployRequest
 
     hub = Plugins(extra=plugins)
     choices = Choices(order, hub)
@@ -177,6 +169,7 @@ class TrainJob:
     def order(self) -> Order:
         """What was asked for, as one value."""
         from fairing_core.choices import Order, Part
+        from fairing_core.types import PodPatch
 
         return Order(
             source=self.source,
@@ -209,6 +202,8 @@ def as_source(
         EmptyEntry: it is empty.
         InputError: it is no function, class with ``train``, script or notebook.
     """
+    from fairing_core.types import Source
+
     keywords = dict(kwargs or {})
     if callable(entry) or hasattr(entry, "train"):
         return Source("function", cast(Any, entry), args=tuple(args), kwargs=keywords)
@@ -234,6 +229,8 @@ def as_source(
 
 def folder_of(source: Source) -> Path:
     """Where the entry lives: the settings above it are its own."""
+    import inspect
+
     if isinstance(source.target, Path):
         return source.target.absolute().parent
     try:
