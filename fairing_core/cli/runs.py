@@ -85,9 +85,14 @@ def run_command(
     Exit code: the run's (128 + n when signal n ended it; 130 after Ctrl-C).
     """
     from fairing_core import k8s_utils
-    from fairing_core.jobs import TrainJob
+    from fairing_core.jobs import TrainJob, inside_run
     from fairing_core.progress import Progress
 
+    if inside_run():
+        raise errors.Unsupported(
+            "this is inside a run already (FAIRING_RUNTIME is set), where nothing is submitted; "
+            "start the program itself, or unset FAIRING_RUNTIME to start a run of its own"
+        )
     target, positional, keywords = load_entry(entry, arguments)
     job = TrainJob(
         target,

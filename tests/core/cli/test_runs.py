@@ -175,6 +175,13 @@ def test_importing_the_file_for_its_function_starts_no_run(
     assert len(fairing("ps").stdout.splitlines()) == 1
 
 
+def test_inside_a_run_the_command_refuses(fairing: Fairing, environ: dict[str, str]) -> None:
+    environ["FAIRING_RUNTIME"] = "1"
+    done = fairing("run", "train.py")
+    assert done.returncode == errors.Unsupported.exit_code
+    assert "inside a run already" in done.stderr
+
+
 def test_ctrl_c_detaches_and_the_run_goes_on(
     fairing: Fairing, tmp_path: Path, environ: dict[str, str]
 ) -> None:
