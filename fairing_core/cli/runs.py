@@ -6,10 +6,9 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from fairing_core import errors
 from fairing_core.cli.entry import load_entry
@@ -17,8 +16,13 @@ from fairing_core.cli.output import run_fields, show_fields, show_rows
 from fairing_core.interfaces import RunHandle
 from fairing_core.types import RunStatus
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
-def _complete(_context: click.Context, _parameter: object, incomplete: str) -> list[CompletionItem]:
+
+def _complete(_context: object, _parameter: object, incomplete: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
     from fairing_core.runs import list_runs
 
     return [CompletionItem(run.name) for run in list_runs() if run.name.startswith(incomplete)]
