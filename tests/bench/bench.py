@@ -88,7 +88,7 @@ class Bench:
 
 
 def write(path: Path, text: str, mode: int = 0o644) -> Path:
-    """Writes a file in one step, and not at all if it says that already: some parts watch theirs."""
+    """Writes a file in one step, and not at all if it says that already: some are watched."""
     if not path.exists() or path.read_text() != text:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(f".{path.name}.{threading.get_ident()}")

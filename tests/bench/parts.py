@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from tests.bench import docker, registry
 from tests.bench.part import Part
 
-PARTS: tuple[Part, ...] = ()
+PARTS: tuple[Part, ...] = (
+    *(registry.part(variant) for variant in registry.VARIANTS),
+    docker.PART,
+)
 """In the order that `status` shows them in."""
 
 

@@ -1,7 +1,8 @@
 """Processes of the bench: started detached, recorded, ended by their recorded id only.
 
 A record is a pid with its start time, so that a pid that Linux gave to someone else is never taken
-for ours. What our processes started in turn is known by a variable that all of them inherit.
+for ours. What our processes started in turn is known by a variable that they inherit, which holds
+the bench's own id.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 MARK = "FAIRING_BENCH_ID"
-GRACE = 10.0
+GRACE = 20.0
 """Seconds between SIGTERM and SIGKILL."""
 
 
@@ -75,7 +76,7 @@ class Processes:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **(environ or {}), MARK: self.id},
+                env={**os.environ, **(environ or {}), MARK: f"{self.id}:{part}"},
                 cwd=cwd or self._folder.parent,
                 start_new_session=True,
             )
@@ -141,37 +142,39 @@ class Processes:
         record = self.find(name)
         if record is None:
             return
-        _end([record.pid] if record.alive else [])
+        if record.alive:
+            _end([record.pid])
         self._file(name).unlink(missing_ok=True)
 
     def end_all(self, part: str) -> None:
-        """Ends a part's processes, the last one first."""
+        """Ends a part's processes, the last one first, and what they left running."""
         for record in reversed(self.of(part)):
             self.end(record.name)
+        self.end_strays(part)
 
-    def strays(self) -> list[int]:
-        """Processes that carry this bench's id, and what those started: shims, containers."""
+    def strays(self, part: str | None = None) -> list[int]:
+        """Processes marked as this bench's, or a part's, and what those started: containers."""
         if not self._id.exists():
             return []
-        mark = f"{MARK}={self.id}".encode()
-        found = {pid for pid in _pids() if mark in _environ(pid) and pid != os.getpid()}
+        mark = f"{MARK}={self.id}:".encode() + (f"{part}\0".encode() if part else b"")
         parents = {pid: _parent(pid) for pid in _pids()}
+        found = {pid for pid in parents if mark in _environ(pid)}
         while more := {pid for pid, up in parents.items() if up in found} - found:
             found |= more
         return sorted(found - {os.getpid()})
 
-    def end_strays(self) -> None:
-        """Ends what carries this bench's id and has lost its record."""
-        _end(self.strays())
+    def end_strays(self, part: str | None = None) -> None:
+        """Ends what is marked as ours and has no record, or outlived it."""
+        _end(self.strays(part), grace=2)
 
     def _file(self, name: str) -> Path:
         return self._folder / f"{name}.json"
 
 
-def _end(pids: Iterable[int]) -> None:
+def _end(pids: Iterable[int], grace: float = GRACE) -> None:
     """SIGTERM, and SIGKILL for those that are still there after the grace."""
     left = {pid: _began(pid) for pid in pids}
-    for number, seconds in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
+    for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, GRACE)):
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)

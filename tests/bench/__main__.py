@@ -1,0 +1,111 @@
+"""The command: `python -m tests.bench`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+import click
+
+from tests.bench import lifecycle, parts
+from tests.bench.bench import Bench, BenchError
+from tests.bench.part import Part
+
+NAMES = click.Choice([part.name for part in parts.PARTS])
+
+
+@click.group(epilog="Parts: " + ", ".join(part.name for part in parts.PARTS) + ".")
+def main() -> None:
+    """A bench of real parts for tests: registries, a Docker engine, a Kubernetes.
+
+    \b
+      python -m tests.bench up                    the whole bench
+      python -m tests.bench up registry docker    some parts, and what they need
+      eval "$(python -m tests.bench env)"         its addresses, for your shell
+      python -m tests.bench down                  takes everything away again
+
+    The first `up` builds what is missing from Go modules into FAIRING_BENCH_CACHE (default
+    ~/.cache/fairing-bench); later ones take seconds. One bench runs at a time, and every clone
+    shares it. FAIRING_BENCH_RUN names another state folder, for a second one.
+    """
+
+
+@main.command()
+@click.argument("part", nargs=-1, type=NAMES)
+def up(part: tuple[str, ...]) -> None:
+    """Brings the named parts up, or all; a bench that runs is shared."""
+    lifecycle.up(Bench.here(), parts.named(part))
+
+
+@main.command()
+def down() -> None:
+    """Takes the bench away: processes, mounts, networks, state. The cache stays."""
+    lifecycle.down(Bench.here(), parts.named())
+
+
+@main.command()
+def status() -> None:
+    """Shows each part, and why one is broken (then it exits with 1)."""
+    bench = Bench.here()
+    rows = [(part, *lifecycle.status(bench, part)) for part in parts.PARTS]
+    if sys.stdout.isatty():
+        _table(rows)
+    else:
+        for part, state, _ in rows:
+            print(part.name, state, part.about, sep="\t")
+    for part, state, why in rows:
+        if state == "broken":
+            print(f"\n{part.name}: {why}", file=sys.stderr)
+    sys.exit(any(state == "broken" for _, state, _ in rows))
+
+
+@main.command()
+def env() -> None:
+    """Prints addresses and credentials of the parts that are up, for `eval` in a shell."""
+    bench = Bench.here()
+    if bench.bin.exists():
+        print(f'export PATH={shlex.quote(str(bench.bin))}:"$PATH"')
+    for name, value in environment(bench).items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+@main.command()
+@click.argument("part", type=NAMES)
+@click.option("-n", "--lines", default=40, show_default=True, help="Lines of each log.")
+def logs(part: str, lines: int) -> None:
+    """Shows the last lines of a part's logs."""
+    bench = Bench.here()
+    records = bench.processes.of(part)
+    if not records:
+        raise click.ClickException(f"{part} is not up; start it: python -m tests.bench up {part}")
+    for record in records:
+        print(f"==> {record.log}", bench.processes.tail(record.name, lines), sep="\n")
+
+
+def environment(bench: Bench) -> dict[str, str]:
+    """The variables of the parts that are up."""
+    found: dict[str, str] = {}
+    for part in parts.PARTS:
+        if lifecycle.status(bench, part)[0] == "up":
+            found |= part.environment(bench)
+    return found
+
+
+def _table(rows: list[tuple[Part, lifecycle.State, str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("PART", "STATE", "WHAT"):
+        table.add_column(column, no_wrap=column != "WHAT")
+    colours = {"up": "green", "down": "dim", "broken": "red"}
+    for part, state, _ in rows:
+        table.add_row(part.name, f"[{colours[state]}]{state}[/]", part.about)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BenchError as exc:
+        sys.exit(f"bench: {exc}")

@@ -1,0 +1,198 @@
+"""Registries: distribution v3 on plain http, with basic auth, with Bearer tokens."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+import ssl
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.message import Message
+from pathlib import Path
+from typing import Any, Literal
+
+import bcrypt
+
+from tests.bench import certificates, tools
+from tests.bench.bench import Bench, write
+from tests.bench.part import Part
+from tests.bench.tokens import ISSUER, SERVICE, USERS, Signer
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One kind of registry. `host` is what it listens on, and what clients call it by.
+
+    `port` is 0 for any that is free; `enter` is a command prefix that enters a network namespace;
+    `also` is a second name, by which only nodes know it.
+    """
+
+    part: str
+    auth: Literal["none", "basic", "token"]
+    host: str = "127.0.0.1"
+    port: int = 0
+    enter: tuple[str, ...] = ()
+    also: str = ""
+
+    def at(self, bench: Bench) -> Registry:
+        """Where it is reached in this bench."""
+        port = self.port or bench.port(self.part)
+        ca = None if self.auth == "none" else certificates.authority(bench).certificate
+        users = {} if self.auth == "none" else USERS
+        also = f"{self.also}:{port}" if self.also else ""
+        return Registry(name=f"{self.host}:{port}", also=also, ca=ca, users=users)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registry:
+    """A registry as clients see it. With a `ca` it speaks TLS; `users` maps names to passwords."""
+
+    name: str
+    also: str
+    ca: Path | None
+    users: Mapping[str, str]
+
+    @property
+    def url(self) -> str:
+        """Its address for HTTP clients."""
+        return f"{'https' if self.ca else 'http'}://{self.name}"
+
+    def ask(
+        self, path: str, authorization: str = "", method: str = "GET"
+    ) -> tuple[int, Message, bytes]:
+        """Status, headers and body of one request, whatever the status."""
+        request = urllib.request.Request(f"{self.url}{path}", method=method)
+        if authorization:
+            request.add_header("Authorization", authorization)
+        context = ssl.create_default_context(cafile=self.ca) if self.ca else None
+        try:
+            with urllib.request.urlopen(request, timeout=10, context=context) as answer:
+                return answer.status, answer.headers, answer.read()
+        except urllib.error.HTTPError as refusal:
+            with refusal:
+                return refusal.code, refusal.headers, refusal.read()
+
+    def basic(self, user: str) -> str:
+        """The Authorization header of one of its users."""
+        return "Basic " + base64.b64encode(f"{user}:{self.users[user]}".encode()).decode()
+
+    def docker_config(self, user: str = "") -> str:
+        """A config.json with the credentials of `user`, as Docker, crane and pull secrets read."""
+        auth = self.basic(user).partition(" ")[2] if user else ""
+        return json.dumps({"auths": {self.name: {"auth": auth}} if user else {}})
+
+
+VARIANTS = (
+    Variant(part="registry", auth="none"),
+    Variant(part="registry-basic", auth="basic"),
+    Variant(part="registry-token", auth="token"),
+    Variant(part="registry-two-names", auth="none", also="registry.nodes.bench"),
+)
+ABOUT = {
+    "none": "distribution v3.1.2, plain http",
+    "basic": "distribution v3.1.2, TLS and basic auth",
+    "token": "distribution v3.1.2, TLS and Bearer tokens, scopes enforced",
+}
+
+
+def part(variant: Variant, *needs: str, root: bool = False) -> Part:
+    """The part that runs a registry of that kind."""
+    about = ABOUT[variant.auth] + (f", to nodes known as {variant.also}" if variant.also else "")
+    return Part(
+        name=variant.part,
+        about=about,
+        start=functools.partial(_start, variant),
+        ready=functools.partial(_ready, variant),
+        environment=functools.partial(_environment, variant),
+        binaries=(tools.REGISTRY, tools.CRANE),
+        debian=("skopeo",),
+        needs=needs,
+        root=root,
+    )
+
+
+def _start(variant: Variant, bench: Bench, name: str) -> None:
+    folder = bench.folder(name)
+    there = variant.at(bench)
+    port = int(there.name.rpartition(":")[2])
+    addr = there.name
+    if variant.auth != "none":
+        certificates.issue(bench, folder, [variant.host, "localhost", "127.0.0.1"])
+    if variant.auth == "token":
+        Signer.make(folder)
+        inner = bench.port(f"{name}-behind")
+        addr = f"127.0.0.1:{inner}"
+        command = [sys.executable, "-m", "tests.bench.front", variant.host, port, inner, folder]
+        words = [*variant.enter, *map(str, command)]
+        environ = {"PYTHONPATH": str(ROOT)}
+        bench.processes.start(f"{name}-front", words, part=name, environ=environ)
+    config = write(folder / "config.json", json.dumps(_config(variant, addr, folder), indent=1))
+    bench.processes.start(
+        name,
+        [*variant.enter, bench.bin / "registry", "serve", config],
+        part=name,
+        environ={"OTEL_TRACES_EXPORTER": "none"},  # it exports traces otherwise
+    )
+
+
+def _config(variant: Variant, addr: str, folder: Path) -> dict[str, Any]:
+    """The registry's configuration: YAML, of which JSON is a part."""
+    config: dict[str, Any] = {
+        "version": 0.1,
+        "log": {"level": "info", "formatter": "text"},
+        "storage": {
+            "filesystem": {"rootdirectory": str(folder / "data")},
+            "delete": {"enabled": True},
+        },
+        # Relative, so that whoever calls it by another name is sent to that name again.
+        "http": {"addr": addr, "relativeurls": True, "secret": "bench"},
+    }
+    if variant.auth == "basic":
+        lines = [f"{user}:{_hash(password)}" for user, password in USERS.items()]
+        path = write(folder / "htpasswd", "\n".join(lines), 0o600)
+        config["auth"] = {"htpasswd": {"realm": "bench", "path": str(path)}}
+        tls = {"certificate": str(folder / "server.crt"), "key": str(folder / "server.key")}
+        config["http"]["tls"] = tls
+    if variant.auth == "token":
+        config["auth"] = {
+            "token": {
+                "autoredirect": True,  # the realm is at the name that the client called
+                "autoredirectpath": "/token",
+                "service": SERVICE,
+                "issuer": ISSUER,
+                "jwks": str(folder / "jwks.json"),
+            }
+        }
+    return config
+
+
+def _hash(password: str) -> str:
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(rounds=5)).decode()
+
+
+def _ready(variant: Variant, bench: Bench, name: str) -> str | None:
+    wanted = 200 if variant.auth == "none" else 401
+    try:
+        status = variant.at(bench).ask("/v2/")[0]
+    except OSError as exc:
+        return f"/v2/: {exc}"
+    return None if status == wanted else f"/v2/ answered {status} instead of {wanted}"
+
+
+def _environment(variant: Variant, bench: Bench) -> Mapping[str, str]:
+    there = variant.at(bench)
+    name = f"FAIRING_BENCH_{variant.part.upper().replace('-', '_')}"
+    found = {name: there.name}
+    if there.ca:
+        found[f"{name}_CA"] = str(there.ca)
+    for user, password in there.users.items():
+        found[f"{name}_{user.upper()}"] = f"{user}:{password}"
+    if there.also:
+        found[f"{name}_ALSO"] = there.also
+    return found
