@@ -30,7 +30,7 @@ class Pair:
 
 def authority(bench: Bench) -> Pair:
     """The bench's own authority; made once."""
-    pair = Pair(bench.run / "ca" / "ca.crt", bench.run / "ca" / "ca.key")
+    pair = Pair(bench.run / "ca" / "ca.crt", bench.run / "ca" / "private" / "ca.key")
     with locked(bench.run / "ca.lock"):
         if not pair.certificate.exists():
             key = ec.generate_private_key(ec.SECP256R1())

@@ -80,6 +80,6 @@ PART = Part(
     ready=_ready,
     stop=_stop,
     environment=_environment,
-    debian=("docker.io",),
+    debian=("docker.io", "busybox-static"),
     root=True,
 )

@@ -77,17 +77,20 @@ class Front(BaseHTTPRequestHandler):
 
     def _pass_on(self) -> None:
         chunked = self.headers.get("Transfer-Encoding", "").lower() == "chunked"
-        headers = {k: v for k, v in self.headers.items() if k.lower() not in HOP_BY_HOP}
-        headers["X-Forwarded-Proto"] = "https"
-        body: Iterator[bytes] | None = None
+        body = _pieces(self.rfile, int(self.headers.get("Content-Length") or 0))
         if chunked:
-            headers["Transfer-Encoding"] = "chunked"
             body = _chunks(self.rfile)
-        elif length := int(self.headers.get("Content-Length") or 0):
-            body = _pieces(self.rfile, length)
         connection = http.client.HTTPConnection("127.0.0.1", self.registry, timeout=60)
         try:
-            connection.request(self.command, self.path, body, headers, encode_chunked=chunked)
+            connection.putrequest(
+                self.command, self.path, skip_host=True, skip_accept_encoding=True
+            )
+            for name, value in self.headers.items():  # one by one: skopeo sends many of Accept
+                if name.lower() not in HOP_BY_HOP:
+                    connection.putheader(name, value)
+            if chunked:
+                connection.putheader("Transfer-Encoding", "chunked")
+            connection.endheaders(body, encode_chunked=chunked)
             self._answer(connection.getresponse())
         finally:
             connection.close()

@@ -49,7 +49,6 @@ class Processes:
         self._folder = run / "processes"
         self._logs = run / "logs"
         self._id = run / "id"
-        self._ours: list[subprocess.Popen[bytes]] = []  # kept: a dropped one warns
         self._lock = threading.Lock()
 
     def start(
@@ -90,8 +89,7 @@ class Processes:
             order=time.time(),
         )
         self._file(name).write_text(json.dumps(asdict(record)))
-        with self._lock:
-            self._ours.append(process)
+        _children.append(process)
         return record
 
     @property
@@ -108,12 +106,15 @@ class Processes:
         return self._logs / f"{name}.log"
 
     def tail(self, name: str, lines: int = 15) -> str:
-        """The last lines of a process's log."""
+        """The last lines of a process's log, and a panic's first."""
         try:
             text = self.log(name).read_text(errors="replace")
         except FileNotFoundError:
             return ""
-        return "\n".join(text.splitlines()[-lines:])
+        told = text.splitlines()
+        # A Go program says why it panics above many lines on where.
+        why = [line for line in told[:-lines] if line.startswith(("panic:", "fatal error:"))][-1:]
+        return "\n".join([*why, *told[-lines:]])
 
     def find(self, name: str) -> Record | None:
         """The record of process `name`."""
@@ -142,8 +143,7 @@ class Processes:
         record = self.find(name)
         if record is None:
             return
-        if record.alive:
-            _end([record.pid])
+        _end([record.pid] if record.alive else [])
         self._file(name).unlink(missing_ok=True)
 
     def end_all(self, part: str) -> None:
@@ -171,6 +171,10 @@ class Processes:
         return self._folder / f"{name}.json"
 
 
+_children: list[subprocess.Popen[bytes]] = []
+"""Those that this very command started: Python warns of one that is dropped and not waited for."""
+
+
 def _end(pids: Iterable[int], grace: float = GRACE) -> None:
     """SIGTERM, and SIGKILL for those that are still there after the grace."""
     left = {pid: _began(pid) for pid in pids}
@@ -182,6 +186,8 @@ def _end(pids: Iterable[int], grace: float = GRACE) -> None:
         while left and time.monotonic() < end:
             left = {pid: began for pid, began in left.items() if began and _began(pid) == began}
             time.sleep(0.02)
+    for child in _children:
+        child.poll()
 
 
 def _boot() -> str:

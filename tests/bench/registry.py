@@ -51,12 +51,18 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class Registry:
-    """A registry as clients see it. With a `ca` it speaks TLS; `users` maps names to passwords."""
+    """A registry as clients see it. With a `ca` it speaks TLS; `users` have passwords."""
 
     name: str
     also: str
     ca: Path | None
     users: Mapping[str, str]
+    prefix: str = ""
+    """The first part of a test's own repositories."""
+
+    def image(self, rest: str) -> str:
+        """The full name of an image in the test's own repositories, such as ``model:1``."""
+        return "/".join(filter(None, (self.name, self.prefix, rest)))
 
     @property
     def url(self) -> str:
@@ -162,6 +168,7 @@ def _config(variant: Variant, addr: str, folder: Path) -> dict[str, Any]:
     if variant.auth == "token":
         config["auth"] = {
             "token": {
+                "realm": f"https://{addr}/token",  # asked for, and then not used:
                 "autoredirect": True,  # the realm is at the name that the client called
                 "autoredirectpath": "/token",
                 "service": SERVICE,
