@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import socket
 from collections.abc import Mapping
@@ -12,7 +13,6 @@ from tests.bench.bench import Bench
 from tests.bench.part import Part, end_processes
 
 SOCKET = "docker.sock"
-CGROUP = "fairing-bench-docker"
 DAEMON = (
     # Nothing of the machine's network is touched; containers run with network_mode="host".
     "--iptables=false",
@@ -24,13 +24,17 @@ DAEMON = (
     "--oom-score-adjust=0",
     "--storage-driver=overlay2",
     "--shutdown-timeout=3",
-    f"--cgroup-parent=/{CGROUP}",
 )
 
 
 def socket_of(bench: Bench) -> Path:
     """The engine's socket."""
     return bench.folder("docker") / SOCKET
+
+
+def cgroup_of(bench: Bench) -> str:
+    """The control group of the engine's containers: two benches share none."""
+    return f"fairing-bench-docker-{hashlib.sha256(str(bench.run).encode()).hexdigest()[:8]}"
 
 
 def _start(bench: Bench, name: str) -> None:
@@ -43,6 +47,7 @@ def _start(bench: Bench, name: str) -> None:
         f"--pidfile={folder / 'pid'}",
         f"--config-file={folder / 'daemon.json'}",  # none: the machine's own is not for us
         f"--host=unix://{socket_of(bench)}",
+        f"--cgroup-parent=/{cgroup_of(bench)}",
         *DAEMON,
     ]
     (folder / "daemon.json").write_text("{}")
@@ -66,7 +71,7 @@ def _ready(bench: Bench, name: str) -> str | None:
 
 def _stop(bench: Bench, name: str) -> None:
     end_processes(bench, name)
-    machine.remove_cgroups(CGROUP)
+    machine.remove_cgroups(cgroup_of(bench))
 
 
 def _environment(bench: Bench) -> Mapping[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import shutil
 import threading
 from collections.abc import Mapping, Sequence
@@ -28,6 +30,8 @@ def up(bench: Bench, parts: Sequence[Part]) -> None:
         states = {part.name: status(bench, part)[0] for part in parts}
         if all(state == "up" for state in states.values()):
             bench.say(f"already up: {', '.join(states)}")
+            if old := [part.name for part in parts if _source_of(bench, part) != _source()]:
+                bench.say(f"started by other code than this: {', '.join(old)}; `down` ends them")
             return
         for part in parts:
             if lacks := machine.lacks(bench, part):
@@ -51,7 +55,6 @@ def down(bench: Bench, parts: Sequence[Part]) -> None:
         bench.processes.end_strays()
         machine.unmount(bench.run)
         shutil.rmtree(bench.run)
-    _lock(bench).unlink(missing_ok=True)
 
 
 def status(bench: Bench, part: Part) -> tuple[State, str]:
@@ -113,7 +116,7 @@ def _start(bench: Bench, parts: Sequence[Part]) -> None:
 def _bring_up(bench: Bench, part: Part) -> None:
     started = _started(bench, part)
     started.parent.mkdir(parents=True, exist_ok=True)
-    started.touch()  # before it starts: a crash on the way is cleaned up too
+    started.write_text(_source())  # before it starts: a crash on the way is cleaned up too
     part.start(bench, part.name)
 
     def ask() -> str | None:
@@ -129,9 +132,21 @@ def _started(bench: Bench, part: Part) -> Path:
     return bench.run / "started" / part.name
 
 
-def _lock(bench: Bench) -> Path:
-    return bench.run.with_name(f"{bench.run.name}.lock")
+def _source_of(bench: Bench, part: Part) -> str:
+    """The digest of the code that started a part."""
+    return _started(bench, part).read_text()
+
+
+@functools.cache
+def _source() -> str:
+    """A digest of the bench's own code: clones share a bench, and may differ in it."""
+    folder = Path(__file__).parent
+    files = sorted(path for path in folder.rglob("*.py") if not path.name.startswith("test_"))
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def _alone(bench: Bench) -> AbstractContextManager[None]:
-    return locked(_lock(bench), lambda: bench.say("another bench command runs; waiting for it"))
+    """Holds the bench's lock. It stays in the cache: removing it would let two hold it at once."""
+    name = hashlib.sha256(str(bench.run).encode()).hexdigest()[:12]
+    lock = bench.cache / "locks" / name
+    return locked(lock, lambda: bench.say("another bench command runs; waiting for it"))

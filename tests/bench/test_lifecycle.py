@@ -84,7 +84,7 @@ def test_down_leaves_no_process_and_no_file(own: Bench) -> None:
     assert len(own.processes.strays()) == 2
     lifecycle.down(own, [part_of("parent")])
     assert not own.processes.strays()
-    assert list(own.run.parent.iterdir()) == []
+    assert list(own.run.parent.iterdir()) == [own.cache]
 
 
 def test_down_is_nothing_where_nothing_is_up(own: Bench) -> None:
