@@ -30,6 +30,8 @@ class Bench:
 
     cache: Path
     run: Path
+    telling: float = 15.0
+    """Seconds between two lines about what takes long."""
     began: float = field(default_factory=time.monotonic, compare=False)
 
     @classmethod

@@ -18,9 +18,6 @@ from pathlib import Path
 from tests.bench.bench import Bench, BenchError
 from tests.bench.locks import locked
 
-TELLING = 15.0
-"""Seconds between two lines about a build that goes on."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Binary:
@@ -72,6 +69,7 @@ def missing(bench: Bench, binaries: Sequence[Binary]) -> list[Binary]:
 def provide(bench: Bench, binaries: Sequence[Binary]) -> None:
     """Builds those that are missing, and links all into the bench's `bin`."""
     if missing(bench, binaries):
+        bench.cache.mkdir(parents=True, exist_ok=True)
         with _go_caches(bench):
             for binary in missing(bench, binaries):
                 _build_once(bench, binary)
@@ -173,7 +171,7 @@ def _go(bench: Bench, binary: Binary, command: list[str], folder: Path | None = 
             while process.poll() is None:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(timeout=0.5)
-                if time.monotonic() - told > TELLING:
+                if time.monotonic() - told > bench.telling:
                     told = time.monotonic()
                     bench.say(f"{binary.name}: go {command[1]}, {told - began:.0f} s so far")
         finally:
@@ -195,15 +193,14 @@ def _go_folder(bench: Bench) -> Path:
 
 @contextlib.contextmanager
 def _go_caches(bench: Bench) -> Iterator[None]:
-    """Go's caches, emptied by whoever is the last to build: they grow to 26 GB."""
-    folder = _go_folder(bench)
-    folder.mkdir(parents=True, exist_ok=True)
+    """Go's caches, emptied by whoever is the last to build: they grow to 26 GB.
+
+    After a build that failed they stay, so that the next try need not begin from nothing.
+    """
     with (bench.cache / "go.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)  # emptied while we waited
-            yield
-        finally:
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder)
+        _go_folder(bench).mkdir(parents=True, exist_ok=True)
+        yield
+        with contextlib.suppress(BlockingIOError):  # someone else still builds, and will empty them
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(_go_folder(bench))
