@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.bench.fixtures"]
+pytest_plugins = ["tests.bench.fixtures", "tests.bench.kubernetes.fixtures"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from tests.bench import docker, registry
+from tests.bench.kubernetes import cluster
 from tests.bench.part import Part
 
 PARTS: tuple[Part, ...] = (
     *(registry.part(variant) for variant in registry.VARIANTS),
     docker.PART,
+    *cluster.PARTS,
 )
 """In the order that `status` shows them in."""
 

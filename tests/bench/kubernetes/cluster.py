@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.bench import Bench, BenchError, write
+from tests.bench.certificates import authority
 from tests.bench.kubernetes import config, images, leftovers, manifests, network, pki
 from tests.bench.kubernetes.config import Place
 from tests.bench.kubernetes.recipes import BINARIES, KUBERNETES
@@ -23,7 +24,8 @@ _NODE_SIDE = ("kubelet", "kube-proxy", "kube-scheduler", "kube-controller-manage
 
 def place(bench: Bench) -> Place:
     """Where the cluster's files are."""
-    return Place(bench.bin, bench.run / "parts" / PART)
+    pair = authority(bench)
+    return Place(bench.bin, bench.run / "parts" / PART, pair.certificate, pair.key)
 
 
 def kubectl(bench: Bench, *words: str, stdin: str = "", seconds: float = 30) -> str:
@@ -61,7 +63,7 @@ def start(bench: Bench, part: str) -> None:
     here = place(bench)
     bench.folder(part)
     leftovers.note(here.home)
-    _certificates(here)
+    _certificates(bench, here)
     _files(here)
 
     def run(name: str, flags: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
@@ -80,10 +82,10 @@ def start(bench: Bench, part: str) -> None:
     run("kube-scheduler", config.scheduler(here))
     run("kubelet", config.kubelet(here), paths)  # finds mount and iptables by PATH
     run("kube-proxy", config.proxy(here), paths)
+    module = "tests.bench.kubernetes.provisioner"
     bench.processes.start(
         "provisioner",
-        [sys.executable, "-m", "tests.bench.kubernetes.provisioner"]
-        + [str(here.kubeconfig("admin")), str(here.claims)],
+        [sys.executable, "-m", module, here.kubeconfig("admin"), here.claims],
         part=part,
         environ={"PYTHONPATH": str(ROOT)},
     )
@@ -124,10 +126,11 @@ def environment(bench: Bench) -> Mapping[str, str]:
     return {"KUBECONFIG": admin, "FAIRING_BENCH_KUBECONFIG": admin}
 
 
-def _certificates(here: Place) -> None:
-    authority = pki.Authority(here.pki)
-    authority.sign("apiserver", "kube-apiserver", "bench", config.API_NAMES)
-    authority.sign("apiserver-kubelet", "kube-apiserver-kubelet-client", "system:masters")
+def _certificates(bench: Bench, here: Place) -> None:
+    server = pki.subject("kube-apiserver", "bench")
+    pki.sign(bench, here.pki, "apiserver", server, config.API_NAMES)
+    to_kubelet = pki.subject("kube-apiserver-kubelet-client", "system:masters")
+    pki.sign(bench, here.pki, "apiserver-kubelet", to_kubelet, ())
     pki.signing_key(here.pki / "sa.key")
     for name, user, group in (
         ("admin", "admin", "system:masters"),
@@ -136,7 +139,9 @@ def _certificates(here: Place) -> None:
         ("proxy", "system:kube-proxy", "bench"),
         ("kubelet", f"system:node:{config.NODE_NAME}", "system:nodes"),
     ):
-        authority.kubeconfig(config.API, name, user, group)
+        pair = pki.sign(bench, here.pki, name, pki.subject(user, group), ())
+        entry = {"client-certificate": str(pair.certificate), "client-key": str(pair.key)}
+        pki.kubeconfig(bench, here.kubeconfig(name), server=config.API, user=entry)
 
 
 def _files(here: Place) -> None:

@@ -29,10 +29,12 @@ API_NAMES = (
 
 @dataclass(frozen=True)
 class Place:
-    """The folders of the cluster: binaries, and all its files below `home`."""
+    """The files of the cluster: binaries, its authority, and all else below `home`."""
 
     bin: Path
     home: Path
+    ca: Path
+    ca_key: Path
 
     @property
     def pki(self) -> Path:
@@ -91,7 +93,7 @@ def api_server(place: Place) -> list[str]:
         "--secure-port=6443",
         f"--tls-cert-file={pki / 'apiserver.crt'}",
         f"--tls-private-key-file={pki / 'apiserver.key'}",
-        f"--client-ca-file={pki / 'ca.crt'}",
+        f"--client-ca-file={place.ca}",
         f"--kubelet-client-certificate={pki / 'apiserver-kubelet.crt'}",
         f"--kubelet-client-key={pki / 'apiserver-kubelet.key'}",
         "--kubelet-preferred-address-types=InternalIP",
@@ -141,10 +143,10 @@ def controller_manager(place: Place) -> list[str]:
         "--bind-address=127.0.0.1",
         "--leader-elect=false",
         "--use-service-account-credentials=true",
-        f"--root-ca-file={pki / 'ca.crt'}",
+        f"--root-ca-file={place.ca}",
         f"--service-account-private-key-file={pki / 'sa.key'}",
-        f"--cluster-signing-cert-file={pki / 'ca.crt'}",
-        f"--cluster-signing-key-file={pki / 'ca.key'}",
+        f"--cluster-signing-cert-file={place.ca}",
+        f"--cluster-signing-key-file={place.ca_key}",
     ]
 
 
@@ -179,7 +181,7 @@ def kubelet_file(place: Place) -> dict[str, Any]:
         "authentication": {
             "anonymous": {"enabled": False},
             "webhook": {"enabled": True},
-            "x509": {"clientCAFile": str(place.pki / "ca.crt")},
+            "x509": {"clientCAFile": str(place.ca)},
         },
         "authorization": {"mode": "Webhook"},
         "clusterDomain": "cluster.local",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -10,6 +9,8 @@ from pathlib import Path
 from tests.bench import machine
 from tests.bench.bench import write
 
+GROUP = "k8s.io"
+"""The cgroup in which containerd puts containers, when the kubelet keeps none of its own."""
 _FIXED = (
     "/var/log/containers",  # the kubelet's links to logs
     "/var/lib/kubelet",  # its device plugins' socket
@@ -17,24 +18,25 @@ _FIXED = (
     "/run/containerd",  # shims' sockets
     "/run/xtables.lock",
 )
-GROUP = "k8s.io"
-"""The cgroup in which containerd puts containers that nobody names another one for."""
 
 
 def note(home: Path) -> None:
     """Remembers which of the fixed places are not there: those are ours to take away."""
     file = home / "outside.json"
     if not file.exists():
-        write(file, json.dumps([each for each in _FIXED if not Path(each).exists()]))
+        absent = [each for each in _FIXED if not Path(each).exists()]
+        write(file, json.dumps(absent if machine.cgroups(GROUP) else [*absent, GROUP]))
 
 
 def remove(home: Path) -> None:
     """Takes away what was not there before, and the containers' cgroups; they are empty by now."""
-    with contextlib.suppress(FileNotFoundError):
-        for each in json.loads((home / "outside.json").read_text()):
-            path = Path(each)
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
-    machine.remove_cgroups(GROUP)
+    file = home / "outside.json"
+    ours = json.loads(file.read_text()) if file.exists() else []
+    for each in ours:
+        path = Path(each)
+        if each == GROUP:
+            machine.remove_cgroups(GROUP)
+        elif path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

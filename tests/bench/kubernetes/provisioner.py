@@ -76,7 +76,7 @@ def main(kubeconfig: str, folder: Path) -> None:
     """Serves until it is ended; what goes wrong is told, and tried again."""
     from kubernetes import client, config
 
-    core = client.CoreV1Api(config.new_client_from_config(kubeconfig))
+    core = client.CoreV1Api(config.new_client_from_config(kubeconfig))  # type: ignore[no-untyped-call]
     while True:
         try:
             serve(core, folder)

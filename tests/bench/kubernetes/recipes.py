@@ -12,12 +12,38 @@ CNI = "v1.9.1"
 COREDNS = "v1.12.4"
 
 _STAGING = (
-    "api apiextensions-apiserver apimachinery apiserver cli-runtime client-go cloud-provider "
-    "cluster-bootstrap code-generator component-base component-helpers controller-manager cri-api "
-    "cri-client cri-streaming csi-translation-lib dynamic-resource-allocation endpointslice "
-    "externaljwt kms kube-aggregator kube-controller-manager kube-proxy kube-scheduler kubectl "
-    "kubelet metrics mount-utils pod-security-admission sample-apiserver streaming"
-).split()
+    "api",
+    "apiextensions-apiserver",
+    "apimachinery",
+    "apiserver",
+    "cli-runtime",
+    "client-go",
+    "cloud-provider",
+    "cluster-bootstrap",
+    "code-generator",
+    "component-base",
+    "component-helpers",
+    "controller-manager",
+    "cri-api",
+    "cri-client",
+    "cri-streaming",
+    "csi-translation-lib",
+    "dynamic-resource-allocation",
+    "endpointslice",
+    "externaljwt",
+    "kms",
+    "kube-aggregator",
+    "kube-controller-manager",
+    "kube-proxy",
+    "kube-scheduler",
+    "kubectl",
+    "kubelet",
+    "metrics",
+    "mount-utils",
+    "pod-security-admission",
+    "sample-apiserver",
+    "streaming",
+)
 
 
 def _kubernetes(name: str) -> Binary:
@@ -27,12 +53,9 @@ def _kubernetes(name: str) -> Binary:
     named here with their published version. Without a version linked in, clients balk.
     """
     staging = KUBERNETES.replace("v1.", "v0.")
-    replaced = [f"replace k8s.io/{each} => k8s.io/{each} {staging}" for each in _STAGING]
-    gomod = "\n".join(
-        ["module bench/kubernetes", "go 1.26.0", f"require k8s.io/kubernetes {KUBERNETES}"]
-        + replaced
-        + [""]
-    )
+    replaced = [f"replace k8s.io/{each} => k8s.io/{each} {staging}\n" for each in _STAGING]
+    required = f"module bench/kubernetes\ngo 1.26.0\nrequire k8s.io/kubernetes {KUBERNETES}\n"
+    gomod = required + "".join(replaced)
     version = "k8s.io/component-base/version"
     linked = {
         f"{version}.gitVersion": KUBERNETES,
@@ -154,7 +177,7 @@ BINARIES: tuple[Binary, ...] = (
     _plugin("meta", "portmap"),
     *(_containerd(name) for name in ("containerd", "containerd-shim-runc-v2", "ctr")),
     _ETCD,
-    # The first of Kubernetes' takes eight minutes of a core, and compiles most of what the rest need.
+    # The API server takes eight minutes of a core, and compiles most of what the rest need.
     *(
         _kubernetes(f"kube{name}")
         for name in ("-apiserver", "-controller-manager", "let", "ctl", "-proxy", "-scheduler")
