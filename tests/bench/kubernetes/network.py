@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,14 +36,23 @@ def inside(bench: Bench, command: Sequence[str | Path]) -> list[str]:
 
 
 def start(bench: Bench, part: str) -> None:
-    """Black-holes the ranges, then makes the namespace and its link to this machine."""
+    """Black-holes the ranges, then makes the namespace and its link to this machine.
+
+    Raises:
+        BenchError: another bench has the addresses.
+    """
+    file = namespace(bench)
+    if not file.exists() and _there(VETH):
+        raise BenchError(
+            f"the link {VETH} is there and not this bench's: another one has the addresses; "
+            "take it down first, with its own FAIRING_BENCH_RUN"
+        )
+    bench.folder(part)
+    file.touch()  # from here on `stop` knows that what there is, is ours
     for cidr in (LINK, PODS, SERVICES):
         # First, so that nothing sent to the bench leaves while it comes up or goes down.
         _run(["ip", "route", "replace", "blackhole", cidr, "metric", str(_BLACKHOLE_METRIC)])
-    file = namespace(bench)
     if not _held(file):
-        bench.folder(part)
-        file.touch()
         _run(["unshare", f"--net={file}", "true"])
     if not _there(VETH):
         _run(["ip", "link", "add", VETH, "type", "veth", "peer", "name", _PEER, "netns", str(file)])
@@ -74,14 +82,15 @@ def ready(bench: Bench, part: str) -> str | None:
 
 def stop(bench: Bench, part: str) -> None:
     """Takes the namespace away, and the black holes last."""
-    _quietly(["ip", "link", "delete", VETH])  # its routes and its peer go with it
     file = namespace(bench)
+    if not file.exists():
+        return  # not ours
+    _quietly(["ip", "link", "delete", VETH])  # its routes and its peer go with it
     if _held(file):
         _run(["umount", str(file)])
-    with contextlib.suppress(FileNotFoundError):
-        file.unlink()
     for cidr in (PODS, SERVICES, LINK):
         _quietly(["ip", "route", "delete", "blackhole", cidr, "metric", str(_BLACKHOLE_METRIC)])
+    file.unlink()
 
 
 def _held(file: Path) -> bool:
