@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.bench import machine
 from tests.bench.bench import Bench
+from tests.bench.kubernetes import network
 from tests.bench.part import Part, end_processes
 
 SOCKET = "docker.sock"
@@ -24,6 +25,7 @@ DAEMON = (
     "--oom-score-adjust=0",
     "--storage-driver=overlay2",
     "--shutdown-timeout=3",
+    f"--insecure-registry={network.LINK}",  # as it takes loopback's for plain http by itself
 )
 
 

@@ -30,8 +30,13 @@ PARTS = {
     "plain_registry": "registry",
     "basic_registry": "registry-basic",
     "token_registry": "registry-token",
+    "cluster_registry": "cluster-registry",
+    "cluster_basic_registry": "cluster-registry-basic",
+    "cluster_token_registry": "cluster-registry-token",
     "two_name_registry": "registry-two-names",
     "docker_engine": "docker",
+    "cluster": "kubernetes",
+    "profile": "kubernetes",
 }
 """Which part a fixture asks for."""
 
@@ -89,8 +94,26 @@ def token_registry(bench: Bench, prefix: str) -> registry.Registry:
 
 
 @pytest.fixture
+def cluster_registry(bench: Bench, prefix: str) -> registry.Registry:
+    """A registry on plain http; client, nodes and pods call it by one name."""
+    return _registry(bench, "cluster_registry", prefix)
+
+
+@pytest.fixture
+def cluster_basic_registry(bench: Bench, prefix: str) -> registry.Registry:
+    """A registry with TLS and basic auth; client, nodes and pods call it by one name."""
+    return _registry(bench, "cluster_basic_registry", prefix)
+
+
+@pytest.fixture
+def cluster_token_registry(bench: Bench, prefix: str) -> registry.Registry:
+    """A registry with TLS and Bearer tokens; client, nodes and pods call it by one name."""
+    return _registry(bench, "cluster_token_registry", prefix)
+
+
+@pytest.fixture
 def two_name_registry(bench: Bench, prefix: str) -> registry.Registry:
-    """A registry that nodes know by another name: `also`."""
+    """A registry on plain http that nodes know by another name: `node_name`."""
     return _registry(bench, "two_name_registry", prefix)
 
 

@@ -9,7 +9,7 @@ import ssl
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
@@ -19,34 +19,44 @@ import bcrypt
 
 from tests.bench import certificates, tools
 from tests.bench.bench import Bench, write
+from tests.bench.kubernetes import network
 from tests.bench.part import Part
 from tests.bench.tokens import ISSUER, SERVICE, USERS, Signer
 
 ROOT = Path(__file__).parents[2]
+LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One kind of registry. `host` is what it listens on, and what clients call it by.
+    """One kind of registry: on loopback, or `inside` the bench's network for clients and cluster.
 
-    `port` is 0 for any that is free; `enter` is a command prefix that enters a network namespace;
-    `also` is a second name, by which only nodes know it.
+    One with a name of the nodes' own (`also`) is called by that in the cluster, and on loopback by
+    clients.
     """
 
     part: str
     auth: Literal["none", "basic", "token"]
-    host: str = "127.0.0.1"
-    port: int = 0
-    enter: tuple[str, ...] = ()
+    inside: bool = False
     also: str = ""
+
+    @property
+    def host(self) -> str:
+        """The address that it listens on."""
+        return network.NODE if self.inside else LOOPBACK
 
     def at(self, bench: Bench) -> Registry:
         """Where it is reached in this bench."""
-        port = self.port or bench.port(self.part)
+        port = bench.port(self.part)
         ca = None if self.auth == "none" else certificates.authority(bench).certificate
-        users = {} if self.auth == "none" else USERS
-        also = f"{self.also}:{port}" if self.also else ""
-        return Registry(name=f"{self.host}:{port}", also=also, ca=ca, users=users)
+        name = f"{LOOPBACK if self.also else self.host}:{port}"
+        return Registry(
+            name=name,
+            node_name=f"{self.also}:{port}" if self.also else name,
+            node_url=f"{'https' if ca else 'http'}://{self.host}:{port}",
+            ca=ca,
+            users={} if self.auth == "none" else USERS,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +64,10 @@ class Registry:
     """A registry as clients see it. With a `ca` it speaks TLS; `users` have passwords."""
 
     name: str
-    also: str
+    node_name: str
+    """What nodes call it: the same, but for the one with two names."""
+    node_url: str
+    """Where nodes find it."""
     ca: Path | None
     users: Mapping[str, str]
     prefix: str = ""
@@ -98,7 +111,12 @@ VARIANTS = (
     Variant(part="registry", auth="none"),
     Variant(part="registry-basic", auth="basic"),
     Variant(part="registry-token", auth="token"),
-    Variant(part="registry-two-names", auth="none", also="registry.nodes.bench"),
+    Variant(part="cluster-registry", auth="none", inside=True),
+    Variant(part="cluster-registry-basic", auth="basic", inside=True),
+    Variant(part="cluster-registry-token", auth="token", inside=True),
+    Variant(
+        part="registry-two-names", auth="none", inside=True, also="registry.nodes.bench.internal"
+    ),
 )
 ABOUT = {
     "none": "distribution v3.1.2, plain http",
@@ -107,44 +125,51 @@ ABOUT = {
 }
 
 
-def part(variant: Variant, *needs: str, root: bool = False) -> Part:
+def part(variant: Variant) -> Part:
     """The part that runs a registry of that kind."""
-    about = ABOUT[variant.auth] + (f", to nodes known as {variant.also}" if variant.also else "")
+    where = "for clients and the cluster" if variant.inside else "on loopback"
+    if variant.also:
+        where = "on loopback, and by another name in the cluster"
     return Part(
         name=variant.part,
-        about=about,
+        about=f"{ABOUT[variant.auth]}, {where}",
         start=functools.partial(_start, variant),
         ready=functools.partial(_ready, variant),
         environment=functools.partial(_environment, variant),
         binaries=(tools.REGISTRY, tools.CRANE),
         debian=("skopeo",),
-        needs=needs,
-        root=root,
+        needs=("network",) if variant.inside else (),
+        root=variant.inside,
     )
 
 
 def _start(variant: Variant, bench: Bench, name: str) -> None:
     folder = bench.folder(name)
-    there = variant.at(bench)
-    port = int(there.name.rpartition(":")[2])
-    addr = there.name
+    port = bench.port(name)
+    addr = f"{variant.host}:{port}"
+
+    def run(process: str, words: Sequence[str | Path], **environ: str) -> None:
+        command = network.inside(bench, words) if variant.inside else words
+        bench.processes.start(process, command, part=name, environ=environ)
+
+    def ours(module: str, *words: str | Path) -> list[str | Path]:
+        return [sys.executable, "-m", f"tests.bench.{module}", *words]
+
     if variant.auth != "none":
-        certificates.issue(bench, folder, [variant.host, "localhost", "127.0.0.1"])
+        certificates.issue(bench, folder, [variant.host, "localhost", LOOPBACK])
     if variant.auth == "token":
         Signer.make(folder)
-        inner = bench.port(f"{name}-behind")
-        addr = f"127.0.0.1:{inner}"
-        command = [sys.executable, "-m", "tests.bench.front", variant.host, port, inner, folder]
-        words = [*variant.enter, *map(str, command)]
-        environ = {"PYTHONPATH": str(ROOT)}
-        bench.processes.start(f"{name}-front", words, part=name, environ=environ)
+        behind = str(bench.port(f"{name}-behind"))
+        addr = f"{LOOPBACK}:{behind}"
+        front = ours("front", variant.host, str(port), behind, folder)
+        run(f"{name}-front", front, PYTHONPATH=str(ROOT))
     config = write(folder / "config.json", json.dumps(_config(variant, addr, folder), indent=1))
-    bench.processes.start(
-        name,
-        [*variant.enter, bench.bin / "registry", "serve", config],
-        part=name,
-        environ={"OTEL_TRACES_EXPORTER": "none"},  # it exports traces otherwise
-    )
+    # It exports traces otherwise.
+    run(name, [bench.bin / "registry", "serve", config], OTEL_TRACES_EXPORTER="none")
+    if variant.also:
+        forward = ours("forward", LOOPBACK, variant.host, str(port))
+        environ = {"PYTHONPATH": str(ROOT)}
+        bench.processes.start(f"{name}-forward", forward, part=name, environ=environ)
 
 
 def _config(variant: Variant, addr: str, folder: Path) -> dict[str, Any]:
@@ -200,6 +225,6 @@ def _environment(variant: Variant, bench: Bench) -> Mapping[str, str]:
         found[f"{name}_CA"] = str(there.ca)
     for user, password in there.users.items():
         found[f"{name}_{user.upper()}"] = f"{user}:{password}"
-    if there.also:
-        found[f"{name}_ALSO"] = there.also
+    if there.node_name != there.name:
+        found[f"{name}_NODES"] = there.node_name
     return found

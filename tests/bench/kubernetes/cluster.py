@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.bench import registry
 from tests.bench.bench import Bench, BenchError, write
 from tests.bench.certificates import authority
-from tests.bench.kubernetes import config, images, leftovers, manifests, network, pki
+from tests.bench.kubernetes import config, images, leftovers, manifests, network, pki, runtime
 from tests.bench.kubernetes.config import Place
 from tests.bench.kubernetes.recipes import BINARIES, KUBERNETES
 from tests.bench.part import Part
@@ -64,7 +65,7 @@ def start(bench: Bench, part: str) -> None:
     bench.folder(part)
     leftovers.note(here.home)
     _certificates(bench, here)
-    _files(here)
+    _files(bench, here)
 
     def run(name: str, flags: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
         command = network.inside(bench, [here.bin / name, *flags])
@@ -144,14 +145,18 @@ def _certificates(bench: Bench, here: Place) -> None:
         pki.kubeconfig(bench, here.kubeconfig(name), server=config.API, user=entry)
 
 
-def _files(here: Place) -> None:
+def _files(bench: Bench, here: Place) -> None:
     write(here.conf / "audit.json", json.dumps(config.audit_policy()))
     write(here.conf / "kubelet.json", json.dumps(config.kubelet_file(here)))
     write(here.conf / "proxy.json", json.dumps(config.proxy_file(here)))
-    write(here.conf / "cni" / "10-bench.conflist", json.dumps(config.cni(here)))
-    write(here.conf / "containerd.toml", config.containerd(here))
+    write(here.conf / "cni" / "10-bench.conflist", json.dumps(runtime.cni(here)))
+    write(here.conf / "containerd.toml", runtime.containerd(here))
     write(here.conf / "resolv.conf", "")  # nobody beyond the cluster is asked for a name
-    here.hosts.mkdir(exist_ok=True)
+    for variant in registry.VARIANTS:
+        if variant.inside:
+            there = variant.at(bench)
+            hosts = here.hosts / there.node_name / "hosts.toml"
+            write(hosts, runtime.registry_hosts(there.node_url, there.ca))
 
 
 def _import_images(bench: Bench) -> None:
