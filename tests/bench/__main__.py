@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -48,15 +49,19 @@ def status() -> None:
     """Shows each part, and why one is broken (then it exits with 1)."""
     bench = Bench.here()
     rows = [(part, *lifecycle.status(bench, part)) for part in parts.PARTS]
-    if sys.stdout.isatty():
-        _table(rows)
-    else:
-        for part, state, _ in rows:
-            print(part.name, state, part.about, sep="\t")
+    _show(("PART", "STATE", "WHAT"), [(part.name, state, part.about) for part, state, _ in rows])
     for part, state, why in rows:
         if state == "broken":
             print(f"\n{part.name}: {why}", file=sys.stderr)
     sys.exit(any(state == "broken" for _, state, _ in rows))
+
+
+@main.command("parts")
+def table() -> None:
+    """Shows where each part comes from, with its pinned versions, and what it needs."""
+    _show(
+        ("PART", "FROM", "NEEDS"), [(p.name, _origin(p), ", ".join(p.needs)) for p in parts.PARTS]
+    )
 
 
 @main.command()
@@ -91,17 +96,28 @@ def environment(bench: Bench) -> dict[str, str]:
     return found
 
 
-def _table(rows: list[tuple[Part, lifecycle.State, str]]) -> None:
+def _origin(part: Part) -> str:
+    """Go modules and Debian packages."""
+    modules = dict.fromkeys(f"{binary.module} {binary.version}" for binary in part.binaries)
+    packages = f"Debian's {', '.join(part.debian)}" if part.debian else ""
+    return "; ".join([*modules, *filter(None, [packages])])
+
+
+def _show(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table in a terminal, plain lines in a pipe."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            print(*row, sep="\t")
+        return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(box=None, pad_edge=False)
-    for column in ("PART", "STATE", "WHAT"):
-        table.add_column(column, no_wrap=column != "WHAT")
+    shown = Table(*heads, box=None, pad_edge=False)
     colours = {"up": "green", "down": "dim", "broken": "red"}
-    for part, state, _ in rows:
-        table.add_row(part.name, f"[{colours[state]}]{state}[/]", part.about)
-    Console().print(table)
+    for row in rows:
+        shown.add_row(*(Text(cell, colours.get(cell, "")) for cell in row))
+    Console().print(shown)
 
 
 if __name__ == "__main__":
