@@ -11,7 +11,7 @@ from tests.bench.bench import write
 
 GROUP = "k8s.io"
 """The cgroup in which containerd puts containers, when the kubelet keeps none of its own."""
-_FIXED = (
+PLACES = (
     "/var/log/containers",  # the kubelet's links to logs
     "/var/lib/kubelet",  # its device plugins' socket
     "/var/lib/cni",  # results of CNI plugins
@@ -24,7 +24,7 @@ def note(home: Path) -> None:
     """Remembers which of the fixed places are not there: those are ours to take away."""
     file = home / "outside.json"
     if not file.exists():
-        absent = [each for each in _FIXED if not Path(each).exists()]
+        absent = [each for each in PLACES if not Path(each).exists()]
         write(file, json.dumps(absent if machine.cgroups(GROUP) else [*absent, GROUP]))
 
 
