@@ -98,7 +98,9 @@ def _held(file: Path) -> bool:
 
 
 def _there(link: str) -> bool:
-    return Path(f"/sys/class/net/{link}").exists()
+    # Not by /sys, which shows the network namespace that it was mounted in.
+    asked = ["ip", "link", "show", "dev", link]
+    return subprocess.run(asked, capture_output=True, check=False).returncode == 0
 
 
 def _quietly(command: list[str]) -> None:
