@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import click
 
-from tests.bench import lifecycle, parts
+from tests.bench import lifecycle, machine, parts
 from tests.bench.bench import Bench, BenchError
 from tests.bench.part import Part
 
@@ -34,8 +34,10 @@ def main() -> None:
 @main.command()
 @click.argument("part", nargs=-1, type=NAMES)
 def up(part: tuple[str, ...]) -> None:
-    """Brings the named parts up, or all; a bench that runs is shared."""
-    lifecycle.up(Bench.here(), parts.named(part))
+    """Brings the named parts up, or all that can be had here; a bench that runs is shared."""
+    bench = Bench.here()
+    wanted = parts.named(part) if part else _to_be_had(bench)
+    lifecycle.up(bench, wanted, parts.named())
 
 
 @main.command()
@@ -94,6 +96,21 @@ def environment(bench: Bench) -> dict[str, str]:
         if lifecycle.status(bench, part)[0] == "up":
             found |= part.environment(bench)
     return found
+
+
+def _to_be_had(bench: Bench) -> list[Part]:
+    """All parts but those that this machine can't give; says which and why."""
+    found: dict[str, Part] = {}
+    for part in parts.named():
+        lacks = machine.lacks(bench, part)
+        absent = [need for need in part.needs if need not in found]
+        if lacks or absent:
+            bench.say(f"{part.name}: left out: {lacks or f'it needs {absent[0]}'}")
+        else:
+            found[part.name] = part
+    if not found:
+        raise BenchError("no part can be had here")
+    return list(found.values())
 
 
 def _origin(part: Part) -> str:

@@ -10,7 +10,7 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +60,19 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     assert capture
     with capture.global_and_fixture_disabled():
         subprocess.run(_command("up", *there), cwd=ROOT, check=False)  # a test tells what failed
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Names a part that died, with the end of its log, below the test that failed of it."""
+    report = yield
+    if report.failed:
+        for part in sorted(_wanted(item)):
+            if dead := Bench.here().processes.dead(part):
+                report.sections.append((f"the bench's part {part} died", dead))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -20,8 +20,10 @@ from tests.bench.part import Part
 State = Literal["up", "down", "broken"]
 
 
-def up(bench: Bench, parts: Sequence[Part]) -> None:
+def up(bench: Bench, parts: Sequence[Part], others: Sequence[Part] = ()) -> None:
     """Brings `parts` up: a bench that runs is shared, and what is broken is started anew.
+
+    So are those of `others` that need what was broken.
 
     Raises:
         BenchError: a part can't be had here, or did not become ready; the others may be up.
@@ -38,21 +40,33 @@ def up(bench: Bench, parts: Sequence[Part]) -> None:
                 raise BenchError(f"{part.name}: {lacks}")
         machine.install(bench, parts)
         binaries.provide(bench, [each for part in parts for each in part.binaries])
-        fallen = _fallen(parts, states)
+        started = [each for each in others if _started(bench, each).exists()]
+        known = list({part.name: part for part in (*parts, *started)}.values())
+        fallen = _fallen(known, {name for name, state in states.items() if state == "broken"})
         _clean(bench, fallen)
-        _start(bench, [part for part in parts if part in fallen or states[part.name] != "up"])
+        _start(bench, [part for part in known if part in fallen or states.get(part.name) == "down"])
 
 
 def down(bench: Bench, parts: Sequence[Part]) -> None:
-    """Takes all away: processes, mounts, what parts made elsewhere, the state folder."""
+    """Takes all away: processes, mounts, what parts made elsewhere, the state folder.
+
+    Raises:
+        BenchError: a part could not be taken away; all others are, and `down` may be tried again.
+    """
     if not bench.run.exists():
         return
+    faults = []
     with _alone(bench):
         for part in reversed(parts):
             if _started(bench, part).exists():
                 bench.say(f"{part.name}: stopping")
-                part.stop(bench, part.name)
+                try:
+                    part.stop(bench, part.name)
+                except Exception as exc:  # noqa: BLE001  the other parts have to go all the same
+                    faults.append(f"{part.name} could not be stopped: {exc}")
         bench.processes.end_strays()
+        if faults:
+            raise BenchError("\n".join(faults))
         machine.unmount(bench.run)
         shutil.rmtree(bench.run)
 
@@ -67,25 +81,25 @@ def status(bench: Bench, part: Part) -> tuple[State, str]:
     return ("up", "") if answer is None else ("broken", answer)
 
 
-def _fallen(parts: Sequence[Part], states: Mapping[str, State]) -> list[Part]:
-    """Broken parts and those that need them: what `up` has to take away first."""
-    fallen = {name for name, state in states.items() if state == "broken"}
+def _fallen(parts: Sequence[Part], broken: set[str]) -> list[Part]:
+    """Broken parts, and started ones that need them: what `up` has to take away first."""
+    fallen = set(broken)
     for part in parts:  # needs come first
-        if fallen & set(part.needs) and states[part.name] != "down":
+        if fallen & set(part.needs):
             fallen.add(part.name)
     return [part for part in parts if part.name in fallen]
 
 
 def _clean(bench: Bench, fallen: Sequence[Part]) -> None:
     for part in reversed(fallen):
+        if not _started(bench, part).exists():
+            continue
         bench.say(f"{part.name}: was started and is not well; cleaning up")
         part.stop(bench, part.name)
         bench.processes.end_all(part.name)
         machine.unmount(bench.folder(part.name))
         shutil.rmtree(bench.folder(part.name))
         _started(bench, part).unlink(missing_ok=True)
-    if fallen and not bench.processes.of():
-        bench.processes.end_strays()
 
 
 def _start(bench: Bench, parts: Sequence[Part]) -> None:

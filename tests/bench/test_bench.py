@@ -24,6 +24,14 @@ from tests.bench.registry import VARIANTS
 ROOT = Path(__file__).parents[2]
 PARTS = ("registry", "registry-token", "docker")
 
+KILLING = """
+import os
+def test_it(plain_registry, bench):
+    os.kill(bench.processes.find("registry").pid, 9)
+    plain_registry.ask("/v2/")
+    plain_registry.ask("/v2/")
+"""
+
 pytestmark = pytest.mark.real
 
 
@@ -133,6 +141,24 @@ def test_a_part_that_dies_is_named_with_the_end_of_its_log(command: Command) -> 
     assert "registry (process" in done.stderr
     assert "listening on 127.0.0.1" in done.stderr
     assert "listening on 127.0.0.1" in command("logs", "registry")
+
+
+def test_a_test_that_fails_of_a_dead_part_names_it(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = real\n")
+    (tmp_path / "test_it.py").write_text(KILLING)
+    environ = {"FAIRING_BENCH_RUN": str(command.bench.run), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "tests.bench.fixtures", str(tmp_path)],
+        cwd=tmp_path,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "the bench's part registry died" in done.stdout
+    assert "listening on 127.0.0.1" in done.stdout
 
 
 def test_env_gives_what_a_shell_needs(command: Command) -> None:

@@ -143,6 +143,28 @@ def test_what_needs_a_part_that_fell_is_started_anew(own: Bench) -> None:
     lifecycle.down(own, wanted)
 
 
+def test_so_is_one_that_was_not_asked_for(own: Bench) -> None:
+    one, two = part_of("one"), part_of("two", "one")
+    lifecycle.up(own, [one, two])
+    crash(own)
+    lifecycle.up(own, [one], [one, two, part_of("never-up", "one")])
+    assert alive(own) == ["one", "two"]
+    lifecycle.down(own, [one, two])
+
+
+def test_down_goes_on_where_a_part_can_not_be_stopped(own: Bench) -> None:
+    def stop(bench: Bench, name: str) -> None:
+        raise BenchError("it clings")
+
+    one, two = part_of("one"), replace(part_of("two"), stop=stop)
+    lifecycle.up(own, [one, two])
+    with pytest.raises(BenchError, match="two could not be stopped: it clings"):
+        lifecycle.down(own, [one, two])
+    assert alive(own) == []
+    lifecycle.down(own, [one, part_of("two")])
+    assert not own.run.exists()
+
+
 def test_a_part_that_dies_is_named_with_the_end_of_its_log(own: Bench) -> None:
     part = part_of("weak", program="import sys; sys.exit('no disk left')")
     with pytest.raises(BenchError, match=r"weak \(process \d+\) ended") as fault:
