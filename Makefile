@@ -26,6 +26,19 @@ demo: $(READY) ## Trains a small model on real data, as a run on this machine.
 test: $(READY) ## Runs the tests.
 	@$(BIN)/pytest
 
+.PHONY: test-real
+test-real: $(READY) ## Brings the bench up and runs the tests that need it (Linux, root, Go).
+	$(BIN)/python -m tests.bench up
+	$(BIN)/pytest -m real
+
+.PHONY: bench-up
+bench-up: $(READY) ## Brings the bench of real parts up; the first time builds them.
+	@$(BIN)/python -m tests.bench up
+
+.PHONY: bench-down
+bench-down: $(READY) ## Takes the bench away.
+	@$(BIN)/python -m tests.bench down
+
 .PHONY: check
 check: $(READY) ## Runs all that a change has to pass: format, lint, types, arrows, tests, coverage.
 	$(BIN)/ruff format --check

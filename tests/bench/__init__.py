@@ -1,0 +1,1 @@
+"""A bench of real parts: registries, a Docker engine, a Kubernetes. CONTRIBUTING.md explains it."""

@@ -1,0 +1,190 @@
+"""Fixtures of the bench. A test that asks for one of a part is a `real` one by that alone.
+
+A part is brought up when the first test asks for it, or shared when it is up; it stays up.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.bench import machine, parts, registry
+from tests.bench.bench import Bench
+from tests.bench.docker import socket_of
+from tests.bench.judges import Judges
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+ROOT = Path(__file__).parents[2]
+PARTS = {
+    "plain_registry": "registry",
+    "basic_registry": "registry-basic",
+    "token_registry": "registry-token",
+    "cluster_registry": "cluster-registry",
+    "cluster_basic_registry": "cluster-registry-basic",
+    "cluster_token_registry": "cluster-registry-token",
+    "two_name_registry": "registry-two-names",
+    "docker_engine": "docker",
+    "cluster": "kubernetes",
+    "profile": "kubernetes",
+}
+"""Which part a fixture asks for."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before the mark deselects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that ask for a part."""
+    for item in items:
+        if _wanted(item):
+            item.add_marker("real")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Brings up all that the chosen tests ask for, side by side, where no test's timeout runs."""
+    bench = Bench.here()
+    wanted = {name for item in session.items for name in _wanted(item)}
+    there = sorted(name for name in wanted if _lacks(bench, name) is None)
+    if not there or session.config.option.collectonly:
+        return
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    assert capture
+    with capture.global_and_fixture_disabled():
+        subprocess.run(_command("up", *there), cwd=ROOT, check=False)  # a test tells what failed
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Names a part that died, with the end of its log, below the test that failed of it."""
+    report = yield
+    if report.failed:
+        for part in sorted(_wanted(item)):
+            if dead := Bench.here().processes.dead(part):
+                report.sections.append((f"the bench's part {part} died", dead))
+    return report
+
+
+@pytest.fixture(scope="session")
+def bench() -> Bench:
+    """The bench that tests share."""
+    return Bench.here()
+
+
+@pytest.fixture
+def prefix(request: pytest.FixtureRequest) -> str:
+    """A name that no other test has, nor another run of this one: for repositories, namespaces."""
+    digest = hashlib.sha256(f"{request.node.nodeid}\0{os.urandom(8).hex()}".encode()).hexdigest()
+    return f"t-{digest[:10]}"
+
+
+@pytest.fixture
+def plain_registry(bench: Bench, prefix: str) -> registry.Registry:
+    """A registry on plain http."""
+    return _registry(bench, "plain_registry", prefix)
+
+
+@pytest.fixture
+def basic_registry(bench: Bench, prefix: str) -> registry.Registry:
+    """A registry with TLS and basic auth."""
+    return _registry(bench, "basic_registry", prefix)
+
+
+@pytest.fixture
+def token_registry(bench: Bench, prefix: str) -> registry.Registry:
+    """A registry with TLS and Bearer tokens."""
+    return _registry(bench, "token_registry", prefix)
+
+
+@pytest.fixture
+def cluster_registry(bench: Bench, prefix: str) -> registry.Registry:
+    """A registry on plain http; client, nodes and pods call it by one name."""
+    return _registry(bench, "cluster_registry", prefix)
+
+
+@pytest.fixture
+def cluster_basic_registry(bench: Bench, prefix: str) -> registry.Registry:
+    """A registry with TLS and basic auth; client, nodes and pods call it by one name."""
+    return _registry(bench, "cluster_basic_registry", prefix)
+
+
+@pytest.fixture
+def cluster_token_registry(bench: Bench, prefix: str) -> registry.Registry:
+    """A registry with TLS and Bearer tokens; client, nodes and pods call it by one name."""
+    return _registry(bench, "cluster_token_registry", prefix)
+
+
+@pytest.fixture
+def two_name_registry(bench: Bench, prefix: str) -> registry.Registry:
+    """A registry on plain http that nodes know by another name: `node_name`."""
+    return _registry(bench, "two_name_registry", prefix)
+
+
+@pytest.fixture
+def docker_engine(bench: Bench) -> Iterator[DockerClient]:
+    """A client of the bench's own Docker engine. It has no bridge: network_mode="host"."""
+    import docker
+
+    require(bench, PARTS["docker_engine"])
+    client = docker.DockerClient(base_url=f"unix://{socket_of(bench)}", timeout=60)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def judges(bench: Bench, tmp_path: Path) -> Judges:
+    """`crane` and `skopeo`, to judge what is in a registry."""
+    return Judges(bench, tmp_path / "judges")
+
+
+def require(bench: Bench, part: str) -> None:
+    """Brings `part` up or shares it; skips, or fails under FAIRING_BENCH=require, if it can't."""
+    if lacks := _lacks(bench, part):
+        line = f"the bench's part {part} can't be had here: {lacks}"
+        if os.environ.get("FAIRING_BENCH") == "require":
+            pytest.fail(f"{line} (FAIRING_BENCH=require)", pytrace=False)
+        pytest.skip(line)
+    if fault := _up(part):
+        pytest.fail(fault, pytrace=False)
+
+
+@functools.cache
+def _up(part: str) -> str:
+    """What `up` had to complain of; "" if it is up."""
+    done = subprocess.run(
+        _command("up", part), cwd=ROOT, capture_output=True, text=True, timeout=1800, check=False
+    )
+    return done.stderr if done.returncode else ""
+
+
+@functools.cache
+def _lacks(bench: Bench, part: str) -> str | None:
+    for each in parts.named((part,)):
+        if lacks := machine.lacks(bench, each):
+            return lacks
+    return None
+
+
+def _registry(bench: Bench, fixture: str, prefix: str) -> registry.Registry:
+    part = PARTS[fixture]
+    require(bench, part)
+    variant = next(each for each in registry.VARIANTS if each.part == part)
+    return replace(variant.at(bench), prefix=prefix)
+
+
+def _wanted(item: pytest.Item) -> set[str]:
+    return {PARTS[name] for name in getattr(item, "fixturenames", ()) if name in PARTS}
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "tests.bench", *arguments]

@@ -1,0 +1,33 @@
+"""Fixtures of the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.bench.bench import Bench
+from tests.bench.fixtures import require
+from tests.bench.kubernetes import manifests
+from tests.bench.kubernetes.client import Cluster
+from tests.bench.kubernetes.cluster import PART
+
+
+@pytest.fixture
+def cluster(bench: Bench, prefix: str) -> Iterator[Cluster]:
+    """The cluster, and a namespace of the test's own."""
+    require(bench, PART)
+    found = Cluster(bench, prefix)
+    found.kubectl("create", "namespace", prefix)
+    yield found
+    found.kubectl("delete", "namespace", prefix, "--wait=false")
+
+
+@pytest.fixture
+def profile(bench: Bench, prefix: str) -> Iterator[Cluster]:
+    """The cluster, and a namespace of the test's own that is set up as a Kubeflow profile's."""
+    require(bench, PART)
+    found = Cluster(bench, prefix)
+    found.apply(*manifests.profile(prefix))
+    yield found
+    found.kubectl("delete", "namespace", prefix, "--wait=false")

@@ -1,0 +1,59 @@
+"""The cluster comes up after a crash, and `down` leaves nothing of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.bench.bench import Bench
+from tests.bench.fixtures import ROOT, require
+from tests.bench.kubernetes import network
+from tests.bench.kubernetes.cluster import PART
+
+
+@pytest.fixture(scope="module")
+def rehearsal(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    require(bench, PART)  # so that all binaries are built
+    folder = tmp_path_factory.mktemp("rehearsal")
+    module = "tests.bench.kubernetes.rehearsal"
+    done = subprocess.run(
+        ["unshare", "--net", "--mount", sys.executable, "-m", module, str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+@pytest.mark.real
+@pytest.mark.timeout(300)
+def test_a_pod_runs_before_and_after_a_crash(rehearsal: dict[str, Any]) -> None:
+    assert [rehearsal["first"], rehearsal["second"]] == ["hello\n", "hello\n"]
+
+
+@pytest.mark.real
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "what",
+    ["routes", "rules", "links", "iptables", "mounts", "places", "processes", "files"],
+)
+def test_down_leaves_nothing(rehearsal: dict[str, Any], what: str) -> None:
+    assert rehearsal["after"][what] == rehearsal["before"][what]
+
+
+@pytest.mark.real
+@pytest.mark.timeout(300)
+def test_the_rehearsal_saw_what_there_is_to_leave(rehearsal: dict[str, Any]) -> None:
+    seen = rehearsal["while"]
+    assert any(network.VETH in line for line in seen["links"])
+    assert any(line.startswith("blackhole") for line in seen["routes"])
+    for what in ("mounts", "places", "processes", "files"):
+        assert len(seen[what]) > len(rehearsal["before"][what])

@@ -1,0 +1,33 @@
+"""Every part of the bench, in one table."""
+
+from __future__ import annotations
+
+from tests.bench import docker, registry
+from tests.bench.kubernetes import cluster
+from tests.bench.part import Part
+
+PARTS: tuple[Part, ...] = (
+    *(registry.part(variant) for variant in registry.VARIANTS),
+    docker.PART,
+    *cluster.PARTS,
+)
+"""In the order that `status` shows them in."""
+
+
+def named(names: tuple[str, ...] = ()) -> list[Part]:
+    """The parts of those names and all they need, needs first; every part when none is named.
+
+    Raises:
+        KeyError: there is no part of that name.
+    """
+    table = {part.name: part for part in PARTS}
+    found: dict[str, Part] = {}
+
+    def add(name: str) -> None:
+        for need in table[name].needs:
+            add(need)
+        found[name] = table[name]
+
+    for name in names or tuple(table):
+        add(name)
+    return list(found.values())
