@@ -26,6 +26,14 @@ scripts can tell faults apart::
     │   ├── NotPicklable                 93
     │   ├── MissingRequirements          94
     │   └── InvalidDestination           95
+    ├── ImageError                       96   a base image that can't be built on
+    │   ├── InvalidReference             97   no image's name
+    │   └── PlatformNotFound             98
+    ├── RegistryError                    99   a registry refused, or answered amiss
+    │   ├── RegistryUnreachable         100
+    │   ├── UntrustedRegistry           101   its certificate
+    │   ├── RegistryDenied              102   credentials missing, wrong, or without that right
+    │   └── ImageNotFound               103
     ├── StateError                       74   the disk is full, a record is damaged
     └── RunError                         71
         ├── RunFailed                         the run's own exit code
@@ -206,6 +214,68 @@ class InvalidDestination(InputError):
     """A place in the image that can't be written to."""
 
     exit_code = 95
+
+
+class ImageError(FairingError, ValueError):
+    """An image is at fault: of a kind that can't be built on, or unlike what the code needs."""
+
+    exit_code = 96
+
+
+class InvalidReference(ImageError):
+    """A text that can't name an image or a repository."""
+
+    exit_code = 97
+
+
+class PlatformNotFound(ImageError, LookupError):
+    """The image is not there for the platform that was asked for."""
+
+    exit_code = 98
+
+
+class RegistryError(FairingError, OSError):
+    """A registry refused, or answered what it should not.
+
+    `host` is the registry's, `status` its HTTP status (None when there was no answer), `code` its
+    own error code (``BLOB_UPLOAD_INVALID``), if it gave one.
+
+    Source: OCI distribution specification v1.1, Error Codes.
+    """
+
+    exit_code = 99
+
+    def __init__(
+        self, message: str, *, host: str, status: int | None = None, code: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.host = host
+        self.status = status
+        self.code = code
+
+
+class RegistryUnreachable(RegistryError, ConnectionError):
+    """Nobody answered at that host, or the connection broke again and again."""
+
+    exit_code = 100
+
+
+class UntrustedRegistry(RegistryError):
+    """The registry's certificate is not trusted here."""
+
+    exit_code = 101
+
+
+class RegistryDenied(RegistryError, PermissionError):
+    """The registry wants credentials, or those it got don't allow it."""
+
+    exit_code = 102
+
+
+class ImageNotFound(RegistryError, LookupError):
+    """No such image, tag or digest."""
+
+    exit_code = 103
 
 
 class StateError(FairingError, OSError):

@@ -85,9 +85,17 @@ class BuildRequest:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What a builder made: an image by its digest, or, without images, where the files are."""
+    """What a builder made: an image by its digest, or, without images, where the files are.
+
+    `uid` and `gid` are the numbers that the image's program runs as, `python` the X.Y it brings,
+    `platform` what it is for (``linux/amd64``); None where nobody knows.
+    """
 
     image: str
+    uid: int | None = field(default=None, kw_only=True)
+    gid: int | None = field(default=None, kw_only=True)
+    python: str | None = field(default=None, kw_only=True)
+    platform: str | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +202,11 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A registry's user and password (or token); the secret half is in no repr."""
+    """A registry's user and password (or token); the secret half is in no repr.
+
+    The user ``<token>`` says that the password is an identity token (a refresh token), as Docker's
+    credential helpers say it.
+    """
 
     username: str
     password: str = field(repr=False)

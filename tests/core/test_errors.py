@@ -17,6 +17,7 @@ FIELDS: dict[type, dict[str, Any]] = {
     errors.MissingRequirements: {"lacking": ("pandas>=2",)},
     errors.WaitTimeout: {"uri": "fairing://a/b/c/d", "status": "running"},
     errors.RunFailed: {"uri": "fairing://a/b/c/d", "returncode": 3, "type": "ValueError"},
+    errors.RegistryError: {"host": "localhost:5000", "status": 403, "code": "DENIED"},
     errors.RunError: {"uri": "fairing://a/b/c/d"},
 }
 

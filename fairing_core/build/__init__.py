@@ -1,0 +1,1 @@
+"""Builders: a context and a base image become an image."""
