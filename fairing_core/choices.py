@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from fairing_core import defaults, errors, settings
-from fairing_core.interfaces import BackendInterface, Builder, Deployer, Preprocessor
+from fairing_core.interfaces import BackendInterface, Builder, Deployer, Preprocessor, Registry
 from fairing_core.plugins import Kind, Plugins
-from fairing_core.types import BuildRequest, PodPatch, PodSpecMutator, Source
+from fairing_core.types import BuildRequest, PodPatch, PodSpecMutator, RegistryAccess, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +91,7 @@ class Choices:
         if named is None or not self.backend.needs_image:
             named, options = self.backend.builder(request), {}
         if named is None:
-            raise errors.Unsupported(
-                f"this version has no builder for the backend {self.backend.name!r}: "
-                "name one (builder=...), or run here with backend='local'"
-            )
+            named, options = defaults.BUILDER, self._order.builder.options
         return cast(Builder, self._make("builder", named, options))
 
     def base_image(self) -> str | None:
@@ -103,9 +100,23 @@ class Choices:
             return None
         return self._named("base_image") or self.backend.base_image() or defaults.base_image()
 
-    def registry(self) -> str | None:
-        """Where the user wants images pushed; None leaves it to the backend, or to nobody."""
-        return self._named("registry") if self.backend.needs_image else None
+    def registry(self) -> str | Registry | None:
+        """Where images are pushed: the user's words, else the backend's own; None is nowhere."""
+        if not self.backend.needs_image:
+            return None
+        return self._named("registry") or self.backend.registry()
+
+    def registries(self) -> dict[str, RegistryAccess]:
+        """How registries are reached, by ``host[:port]``."""
+        return self._settings.registries() if self.backend.needs_image else {}
+
+    def registry_for(self, host: str) -> Registry | None:
+        """Who knows the registry at `host`: the backend, or a plugin; None is nobody."""
+        own = self.backend.registry()
+        if own is not None and own.serves(host):
+            return own
+        named = self._plugins.serving(host)
+        return None if named is None else cast(Registry, named())
 
     def ignored(self) -> list[str]:
         """The options that were given but mean nothing to this backend."""

@@ -9,12 +9,15 @@ from pathlib import Path
 from fairing_core import errors
 from fairing_core.cluster.backend import KubernetesBackend
 from fairing_core.hookspecs import PLUGIN_API, hookimpl
-from fairing_core.interfaces import BackendInterface, Preprocessor
+from fairing_core.interfaces import BackendInterface, Builder, Preprocessor
 from fairing_core.local import LocalBackend
 from fairing_core.preprocess import FunctionPreprocessor, PythonPreprocessor
 from fairing_core.types import Source
 
 FAIRING_PLUGIN_API = PLUGIN_API
+
+BUILDER = "append"
+"""What builds where nobody says: it needs nothing but the registry."""
 
 _IN_CLUSTER = Path("/var/run/secrets/kubernetes.io")
 
@@ -27,6 +30,13 @@ def fairing_register_backends() -> Mapping[str, type[BackendInterface]]:
 @hookimpl
 def fairing_register_preprocessors() -> Mapping[str, type[Preprocessor]]:
     return {"python": PythonPreprocessor, "function": FunctionPreprocessor}
+
+
+@hookimpl
+def fairing_register_builders() -> Mapping[str, type[Builder]]:
+    from fairing_core.build.append import AppendBuilder  # not needed for runs without images
+
+    return {"append": AppendBuilder}
 
 
 def backend(*, wants_cluster: bool) -> str:

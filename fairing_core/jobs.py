@@ -49,7 +49,14 @@ def launch(order: Order, *, plugins: Iterable[object] = ()) -> Launched:
     context = preprocessor.preprocess(order.source)
     hub.emit("packaged", files=len(context.files), bytes=context.size, digest=context.digest)
 
-    request = BuildRequest(context, base_image=choices.base_image(), registry=choices.registry())
+    request = BuildRequest(
+        context,
+        base_image=choices.base_image(),
+        registry=choices.registry(),
+        registries=choices.registries(),
+        registry_for=choices.registry_for,
+        report=hub.emit,
+    )
     builder = choices.builder(request)
     if reason := builder.supports(request):
         raise errors.Unsupported(f"builder {type(builder).__name__} can't build this: {reason}")

@@ -102,6 +102,24 @@ class Plugins:
         self._refuse_two(kind, name, offering)
         return self._offers(offering[0], kind)[name]
 
+    def serving(self, host: str) -> type[Any] | None:
+        """The class of the registry at `host`, of the first plugin that knows it.
+
+        A plugin that can't be loaded is passed over, as it may have nothing to do with that host.
+        """
+        for plugin in (*self._loaded, *(p for p in self._installed if p not in self._loaded)):
+            was_loaded = plugin in self._loaded
+            try:
+                self.load(plugin)
+                for offered in self._offers(plugin, "registry").values():
+                    if offered.serves(host):
+                        return offered
+            except errors.PluginError as error:
+                logger.info("not asked for the registry %s: %s", host, error)
+            if not was_loaded:
+                self._unload(plugin)
+        return None
+
     def offers(self, kind: Kind) -> dict[str, Plugin]:
         """The names of a kind that core and the loaded plugins offer, and whose they are."""
         return {name: plugin for plugin in self._loaded for name in self._offers(plugin, kind)}

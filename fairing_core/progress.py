@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TextIO
 
 from fairing_core.hookspecs import hookimpl
@@ -21,23 +22,44 @@ class Progress:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
+        self._is_open = False  # whether a line is being rewritten
+        self.traffic: dict[str, str | int | float] = {}
 
     @hookimpl
     def fairing_event(self, event: Event) -> None:
-        fields = event.fields
-        if event.name == "packaged":
+        self.step(event.name, **event.fields)
+
+    def step(self, name: str, /, **fields: str | int | float) -> None:
+        """Shows a step; those that nobody has to see leave no line."""
+        if name == "packaged":
             size = shown_size(int(fields["bytes"]))
             self.say(f"packaged {_count(int(fields['files']), 'file')}, {size}")
-        elif event.name == "built" and not str(fields["image"]).startswith("file:"):
+        elif name == "copying":
+            size = shown_size(int(fields["bytes"]))
+            self.say(f"copying {size} of the base to {fields['to']}, which has not seen it yet")
+        elif name == "pushing":
+            self._rewrite(f"pushing: {_traffic(fields)}")
+        elif name == "pushed":
+            self.traffic = fields
+            self.say(f"pushed: {_traffic(fields)}" if fields["sent"] else "pushed: nothing is new")
+        elif name == "built" and not str(fields["image"]).startswith("file:"):
             self.say(f"built {fields['image']}")
-        elif event.name == "submitted":
+        elif name == "submitted":
             self.say(f"started {fields['uri']}")
+
+    def _rewrite(self, text: str) -> None:
+        stream = self._stream or sys.stderr
+        if stream.isatty():
+            print(f"\r\033[K\033[2m{text}\033[0m", end="", file=stream, flush=True)
+            self._is_open = True
 
     def say(self, text: str, colour: str = "2") -> None:
         """One line, dim or coloured in a terminal and plain elsewhere."""
         stream = self._stream or sys.stderr
         if stream.isatty():
-            text = f"\033[{colour}m{text}\033[0m"
+            before = "\r\033[K" if self._is_open else ""
+            text = f"{before}\033[{colour}m{text}\033[0m"
+            self._is_open = False
         print(text, file=stream, flush=True)
 
     def follow(self, handle: RunHandle) -> RunStatus:
@@ -68,6 +90,17 @@ def shown_size(count: int) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     raise AssertionError("unreachable")
+
+
+def _traffic(fields: Mapping[str, str | int | float]) -> str:
+    """``85.8 MB sent (101.2 MB/s); of the base's layers 13 mounted``."""
+    sent, seconds = int(fields["sent"]), float(fields["seconds"])
+    text = f"{shown_size(sent)} sent"
+    if seconds > 0.5 and sent > 1_000_000:
+        text += f" ({shown_size(int(sent / seconds))}/s)"
+    counts = {key: int(fields[key]) for key in ("mounted", "skipped", "copied")}
+    layers = ", ".join(f"{number} {key}" for key, number in counts.items() if number)
+    return f"{text}; layers: {layers}" if layers else text
 
 
 def _count(number: int, noun: str) -> str:

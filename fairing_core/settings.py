@@ -2,7 +2,8 @@
 
 Core's own settings are ``FAIRING_<KEY>`` and the keys of ``[tool.fairing]``; a backend's are its
 keyword-only ``__init__`` parameters: ``FAIRING_<BACKEND>__<NAME>`` and
-``[tool.fairing.backends.<backend>]``. The environment wins over the file.
+``[tool.fairing.backends.<backend>]``. The environment wins over the file. How registries are
+reached stands in ``[tool.fairing.registries."<host>"]``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from fairing_core import errors
+from fairing_core.types import RegistryAccess
 
 KEYS = ("backend", "preprocessor", "builder", "deployer", "base_image", "registry")
 
@@ -54,6 +56,31 @@ class Settings:
     def get(self, key: str) -> str | None:
         """One of core's own settings; an empty one counts as not set."""
         return self.environ.get(f"FAIRING_{key.upper()}") or self.table.get(key) or None
+
+    def registries(self) -> dict[str, RegistryAccess]:
+        """How registries are reached, by ``host[:port]``; a relative `ca` starts at the file.
+
+        Raises:
+            UnknownSetting: a key that says nothing of a registry.
+            SettingsError: a value that does not fit.
+        """
+        found = {}
+        hints = parameters(RegistryAccess)
+        for host, table in self.table.get("registries", {}).items():
+            where = f'[tool.fairing.registries."{host}"] {{}} in {self.file}'
+            for key in table:
+                if key not in hints:
+                    raise errors.UnknownSetting(
+                        f"{where.format(key)}: a registry has no setting {key!r}"
+                        f"{errors.near(key, hints)}"
+                    )
+            given = {
+                key: coerced(value, hints[key], where.format(key)) for key, value in table.items()
+            }
+            if given.get("ca") is not None and self.file is not None:
+                given["ca"] = self.file.parent / given["ca"]
+            found[host] = RegistryAccess(**given)
+        return found
 
     def of_backend(self, name: str, make: Callable[..., Any]) -> dict[str, Any]:
         """The settings of backend `name`, as keyword arguments for `make`, its class.
@@ -195,18 +222,20 @@ def _fairing_table(file: Path) -> Mapping[str, Any]:
         table = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("fairing", {})
     except (OSError, ValueError) as exc:
         raise errors.SettingsError(f"{file} can't be read: {exc}") from exc
-    known = (*KEYS, "backends")
+    tables = ("backends", "registries")
+    known = (*KEYS, *tables)
     for key, value in table.items():
         if key not in known:
             raise errors.UnknownSetting(
                 f"{file}: [tool.fairing] has no key {key!r}{errors.near(key, known)}"
             )
-        if not isinstance(value, Mapping if key == "backends" else str):
-            raise errors.SettingsError(f"{file}: [tool.fairing] {key} = {value!r} is no text")
-    backends: Mapping[str, Any] = table.get("backends", {})
-    for name, settings in backends.items():
-        if not isinstance(settings, Mapping):
-            raise errors.SettingsError(
-                f"{file}: [tool.fairing.backends] {name} = {settings!r} is no table"
-            )
+        if not isinstance(value, Mapping if key in tables else str):
+            what = "table" if key in tables else "text"
+            raise errors.SettingsError(f"{file}: [tool.fairing] {key} = {value!r} is no {what}")
+    for key in tables:
+        for name, settings in table.get(key, {}).items():
+            if not isinstance(settings, Mapping):
+                raise errors.SettingsError(
+                    f"{file}: [tool.fairing.{key}] {name} = {settings!r} is no table"
+                )
     return table if isinstance(table, Mapping) else {}

@@ -10,7 +10,10 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from fairing_core.interfaces import Registry
 
 PREFIX = "/app/"
 """Where code lives in an image, and starts (DEFAULT_DEST_PREFIX of Fairing 1.0)."""
@@ -72,15 +75,49 @@ class BuildContext:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistryAccess:
+    """How one registry is reached.
+
+    `plain_http` True never uses TLS, False always; None does but for names of this machine itself.
+    `ca` is a file of certificates (PEM) that are trusted instead of the system's. `pull_name` is
+    what the cluster's nodes call it, ``host[:port]``, where that differs.
+    """
+
+    plain_http: bool | None = field(default=None, kw_only=True)
+    ca: Path | None = field(default=None, kw_only=True)
+    pull_name: str | None = field(default=None, kw_only=True)
+
+
+class Report(Protocol):
+    """Takes an event: its name, and plain values that are no secrets."""
+
+    def __call__(self, name: str, /, **fields: str | int | float) -> None:
+        """Takes it."""
+        ...
+
+
+def unheard(name: str, /, **fields: str | int | float) -> None:
+    """A `Report` that nobody listens to."""
+
+
+@dataclass(frozen=True, slots=True)
 class BuildRequest:
     """What a builder is asked for: `context` on top of `base_image`, pushed to `registry`.
 
-    `base_image` and `registry` are None where the backend runs without images.
+    `base_image` and `registry` are None where the backend runs without images; a `registry` that
+    is no text is the backend's own. `registries` says how registries are reached, by
+    ``host[:port]``; `registry_for` is asked, with such a host, for the plugin that knows it (its
+    credentials count after those of the user's keychain). `report` is told of each step.
     """
 
     context: BuildContext
     base_image: str | None = field(default=None, kw_only=True)
-    registry: str | None = field(default=None, kw_only=True)
+    registry: str | Registry | None = field(default=None, kw_only=True)
+    registries: Mapping[str, RegistryAccess] = field(default_factory=dict, kw_only=True)
+    registry_for: Callable[[str], Registry | None] | None = field(
+        default=None, kw_only=True, repr=False
+    )
+    report: Report = field(default=unheard, kw_only=True, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

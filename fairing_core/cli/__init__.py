@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from fairing_core import errors
-from fairing_core.cli import backends, runs
+from fairing_core.cli import backends, build, runs
 
 _EPILOG = """
 \b
@@ -19,6 +19,7 @@ Examples:
   fairing run train.py --detach             prints the run's URI and leaves it running
   fairing logs -f train-x7k2m9qp            its output, until it ends
   fairing ps                                what ran and what runs
+  fairing build train.py -t HOST/train      an image of it, pushed; no Docker is needed
 
 Exit code: the run's own for `run` and `wait`; otherwise 0, or the fault's own code, which
 `python -m pydoc fairing_core.errors` lists.
@@ -34,7 +35,7 @@ def fairing(verbose: int) -> None:
     logging.basicConfig(level=level, format="fairing: %(message)s", stream=sys.stderr)
 
 
-for _command in (*runs.COMMANDS, *backends.COMMANDS):
+for _command in (*runs.COMMANDS, *build.COMMANDS, *backends.COMMANDS):
     fairing.add_command(_command)
 
 

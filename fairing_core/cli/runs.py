@@ -12,6 +12,7 @@ import click
 
 from fairing_core import errors
 from fairing_core.cli.entry import load_entry
+from fairing_core.cli.options import as_json_option, pairs
 from fairing_core.cli.output import run_fields, show_fields, show_rows
 from fairing_core.interfaces import RunHandle
 from fairing_core.types import RunStatus
@@ -30,17 +31,6 @@ def _complete(_context: object, _parameter: object, incomplete: str) -> list[Com
 
 _run = click.argument("run", shell_complete=_complete)
 _runs = click.argument("runs", nargs=-1, required=True, shell_complete=_complete)
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
-def _pair(_context: object, _parameter: object, values: tuple[str, ...]) -> dict[str, str]:
-    pairs = {}
-    for value in values:
-        key, equals, rest = value.partition("=")
-        if not key or not equals:
-            raise click.BadParameter(f"{value!r} is no NAME=VALUE")
-        pairs[key] = rest
-    return pairs
 
 
 @click.command("run")
@@ -48,7 +38,7 @@ def _pair(_context: object, _parameter: object, values: tuple[str, ...]) -> dict
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGS...]")
 @click.option("-b", "--backend", help="Where to run; by default FAIRING_BACKEND, else `local`.")
 @click.option(
-    "-o", "--option", "backend_options", multiple=True, callback=_pair, metavar="NAME=VALUE",
+    "-o", "--option", "backend_options", multiple=True, callback=pairs, metavar="NAME=VALUE",
     help="A setting of the backend (`fairing backends` lists backends).",
 )  # fmt: skip
 @click.option(
@@ -56,12 +46,12 @@ def _pair(_context: object, _parameter: object, values: tuple[str, ...]) -> dict
     help="A file, folder or glob that travels too.",
 )  # fmt: skip
 @click.option(
-    "-e", "--env", "environment", multiple=True, callback=_pair, metavar="NAME=VALUE",
+    "-e", "--env", "environment", multiple=True, callback=pairs, metavar="NAME=VALUE",
     help="An environment variable of the program.",
 )  # fmt: skip
 @click.option("--name", help="The run's name; by default made from the file's.")
 @click.option("-d", "--detach", is_flag=True, help="Print the run's URI and leave it running.")
-@_json
+@as_json_option
 def run_command(
     entry: str,
     arguments: tuple[str, ...],
@@ -125,7 +115,7 @@ def run_command(
 
 @click.command("ps")
 @click.option("-b", "--backend", help="Whose runs; by default FAIRING_BACKEND, else `local`.")
-@_json
+@as_json_option
 def ps_command(backend: str | None, as_json: bool) -> None:
     """Lists runs, newest first."""
     from fairing_core.runs import list_runs
@@ -140,7 +130,7 @@ def ps_command(backend: str | None, as_json: bool) -> None:
 
 @click.command("status")
 @_run
-@_json
+@as_json_option
 def status_command(run: str, as_json: bool) -> None:
     """Shows one run: RUN is its name or its URI."""
     show_fields(run_fields(_get(run)), as_json=as_json)
@@ -159,7 +149,7 @@ def logs_command(run: str, follow: bool, tail: int | None) -> None:
 @click.command("wait")
 @_run
 @click.option("-t", "--timeout", type=click.FloatRange(0), help="Seconds; by default for ever.")
-@_json
+@as_json_option
 def wait_command(run: str, timeout: float | None, as_json: bool) -> int:
     """Waits for a run's end.
 

@@ -1,0 +1,141 @@
+"""``fairing build``: an image of a script or a folder, without running it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fairing_core import errors
+from fairing_core.cli.options import as_json_option, pairs
+from fairing_core.progress import Progress
+
+if TYPE_CHECKING:
+    from fairing_core.interfaces import Registry
+    from fairing_core.types import BuildContext
+
+
+@click.command("build")
+@click.argument("entry", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
+@click.option("-b", "--base", help="The image to build on; by default FAIRING_BASE_IMAGE, else python:X.Y-slim.")  # noqa: E501
+@click.option("-t", "--target", metavar="REPOSITORY[:TAG]", help="Where to push; by default below FAIRING_REGISTRY.")  # noqa: E501
+@click.option("--push/--no-push", "push", default=None, help="Push it; the default but for --output.")  # noqa: E501
+@click.option("--output", metavar="FOLDER", type=click.Path(path_type=Path), help="Write an OCI layout here instead of pushing.")  # noqa: E501
+@click.option("--platform", default="linux/amd64", show_default=True, metavar="OS/ARCH", help="What the image is for.")  # noqa: E501
+@click.option("-i", "--input", "inputs", multiple=True, metavar="PATH", help="A file, folder or glob that travels too.")  # noqa: E501
+@click.option("-e", "--env", multiple=True, callback=pairs, metavar="NAME=VALUE", help="An environment variable of the image.")  # noqa: E501
+@click.option("-l", "--label", "labels", multiple=True, callback=pairs, metavar="NAME=VALUE", help="A label of the image.")  # noqa: E501
+@click.option("-u", "--user", help="Whom the image runs as; by default the base's user.")
+@click.option("--entrypoint", help="A new ENTRYPOINT; '' takes the base's away.")
+@as_json_option
+def build_command(
+    entry: Path,
+    base: str | None,
+    target: str | None,
+    push: bool | None,
+    output: Path | None,
+    platform: str,
+    inputs: tuple[str, ...],
+    env: dict[str, str],
+    labels: dict[str, str],
+    user: str | None,
+    entrypoint: str | None,
+    as_json: bool,
+) -> None:
+    """Puts a script, or a whole folder, on a base image; no Docker is needed.
+
+    A script brings the modules beside it that it imports. The code comes to /app, and the base
+    image is neither pulled nor changed: only the new layer is sent, the rest is mounted.
+
+    \b
+    Examples:
+      fairing build train.py -b python:3.12-slim -t registry.example.com/team/train
+      fairing build src/ -b localhost:5000/base -t localhost:5000/app:v1
+      fairing build train.py --output train.oci      no registry: an OCI layout in a folder
+
+    Registries are logged in to with `docker login`, `podman login` or a credential helper.
+    The last line on stdout is the image, by its digest.
+    """
+    from fairing_core import defaults
+    from fairing_core.build.append import AppendBuilder
+    from fairing_core.settings import Settings
+    from fairing_core.types import BuildRequest
+
+    if output is not None and push:
+        raise click.UsageError("--output and --push exclude each other: it is written, or pushed")
+    pushes = push is not False and output is None
+    found = Settings.near(entry.absolute() if entry.is_dir() else entry.absolute().parent)
+    registry, name, tag = _target(target)
+    builder = AppendBuilder(
+        image_name=name,
+        tag=tag,
+        push=pushes,
+        output=output,
+        platform=platform,
+        user=user,
+        entrypoint=None if entrypoint is None else entrypoint.split(),
+        env=env,
+        labels=labels,
+    )
+    progress = Progress()
+    context = _packaged(entry, inputs)
+    progress.step("packaged", files=len(context.files), bytes=context.size)
+    request = BuildRequest(
+        context,
+        base_image=base or found.get("base_image") or defaults.base_image(),
+        registry=registry or found.get("registry"),
+        registries=found.registries(),
+        registry_for=_plugin_for,
+        report=progress.step,
+    )
+    if reason := builder.supports(request):
+        raise errors.Unsupported(f"{entry} can't be built: {reason}")
+    built = builder.build(request)
+    if as_json:
+        fields = {"image": built.image, "digest": built.image.rpartition("@")[2]}
+        more = {"platform": built.platform, "python": built.python, "uid": built.uid}
+        click.echo(json.dumps({**fields, **more, **progress.traffic}))
+    else:
+        click.echo(built.image)
+    sys.stdout.flush()
+
+
+COMMANDS = (build_command,)
+
+
+def _packaged(entry: Path, inputs: tuple[str, ...]) -> BuildContext:
+    from fairing_core.preprocess.folder import package_folder
+    from fairing_core.preprocess.python import PythonPreprocessor
+    from fairing_core.types import Source
+
+    if entry.is_dir():
+        if inputs:
+            raise click.UsageError("--input goes with a FILE; a FOLDER is packed whole")
+        return package_folder(entry)
+    return PythonPreprocessor(input_files=inputs).preprocess(Source("script", entry))
+
+
+def _target(target: str | None) -> tuple[str | None, str, str | None]:
+    """The registry, image name and tag of ``REPOSITORY[:TAG]``."""
+    from fairing_core.build.append import IMAGE_NAME
+    from fairing_core.images.reference import ImageRef
+
+    if target is None:
+        return None, IMAGE_NAME, None
+    ref = ImageRef.parse(target)
+    if ref.digest is not None:
+        raise errors.InvalidReference(
+            f"-t {target!r} has a digest, which only the content decides; name a tag, or nothing"
+        )
+    folder, _, name = ref.name.rpartition("/")
+    return folder, name, ref.tag
+
+
+def _plugin_for(host: str) -> Registry | None:
+    from fairing_core.plugins import Plugins
+
+    serving = Plugins(ambient=False).serving(host)
+    return serving() if serving else None

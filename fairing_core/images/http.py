@@ -1,0 +1,459 @@
+"""HTTP/1.1 on sockets: as little as a registry needs, at a fraction of the import time of others.
+
+It does what decides an upload's speed and right end: bodies that are made while they are sent, an
+answer that comes before the body is through, a kept connection that the other side has closed.
+
+Source: RFC 9110, RFC 9112.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    import ssl
+
+CONNECT_SECONDS = 15.0
+"""Until a host has taken the connection."""
+ANSWER_SECONDS = 300.0
+"""Without a byte either way; a registry may take minutes to check a large blob."""
+
+_BLOCK = 1 << 18
+_LINE = 1 << 16
+_FIELDS = 200
+
+Body = bytes | Iterable[bytes | memoryview]
+"""What is sent: bytes, or blocks (chunked unless the request says a Content-Length)."""
+
+
+class Origin(NamedTuple):
+    """Whom a connection is made to."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, url: str) -> Origin:
+        """The origin of an absolute URL.
+
+        Raises:
+            ValueError: it has no host, or neither scheme that we speak.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{url!r} is no http or https URL with a host")
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        return cls(parts.scheme, parts.hostname, port)
+
+    @property
+    def netloc(self) -> str:
+        """``host[:port]``, as in a URL and in the Host field."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        usual = 443 if self.scheme == "https" else 80
+        return host if self.port == usual else f"{host}:{self.port}"
+
+
+class Broken(ConnectionError):
+    """The connection ended too soon, or what came is no HTTP."""
+
+
+class Response:
+    """An answer; its body is read from the connection, which is free again once it is read."""
+
+    def __init__(self, connection: Connection, method: str) -> None:
+        self._connection = connection
+        self._file = connection.file
+        self.status, self.fields = self._head()
+        self._chunked = "chunked" in self.fields.get("transfer-encoding", "").lower()
+        length = self.fields.get("content-length", "")
+        self._left: int | None = int(length) if length.isdecimal() and not self._chunked else None
+        if method == "HEAD" or self.status in (204, 304) or self.status < 200:
+            self._chunked, self._left = False, 0
+        if self.fields.get("connection", "").lower() == "close" or (
+            self._left is None and not self._chunked
+        ):
+            connection.reusable = False
+        self._ended = False
+        if self._left == 0:
+            self._end()
+
+    def field(self, name: str) -> str:
+        """A header field's value, by its name in small letters; empty where there is none."""
+        return self.fields.get(name, "")
+
+    def blocks(self) -> Iterator[bytes]:
+        """The body, as it comes.
+
+        Raises:
+            Broken: the connection ended before it.
+        """
+        if self._ended:
+            return
+        try:
+            if self._chunked:
+                yield from self._chunks()
+            else:
+                yield from self._plain()
+        except BaseException:
+            self._connection.close()
+            raise
+        self._end()
+
+    def read(self, limit: int) -> bytes:
+        """The whole body.
+
+        Raises:
+            Broken: it is longer than `limit` bytes, or cut.
+        """
+        found = bytearray()
+        for block in self.blocks():
+            found += block
+            if len(found) > limit:
+                self._connection.close()
+                raise Broken(f"an answer of more than {limit:,} bytes")
+        return bytes(found)
+
+    def close(self) -> None:
+        """Leaves the rest of the body; a short one is read, so that the connection can be kept."""
+        if self._ended:
+            return
+        if self._left is not None and self._left <= _LINE:
+            with suppress(OSError):
+                self.read(_LINE)
+                return
+        self._connection.close()
+        self._end()
+
+    def _end(self) -> None:
+        self._ended = True
+        self._connection.release()
+
+    def _head(self) -> tuple[int, dict[str, str]]:
+        while True:
+            line = self._line()
+            version, _, rest = line.partition(" ")
+            if not version.startswith("HTTP/1.") or not rest[:3].isdecimal():
+                raise Broken(f"no HTTP answer: {line[:60]!r}")
+            if version == "HTTP/1.0":
+                self._connection.reusable = False
+            fields: dict[str, str] = {}
+            for _ in range(_FIELDS):
+                line = self._line()
+                if not line:
+                    break
+                name, colon, value = line.partition(":")
+                if colon:
+                    key, value = name.strip().lower(), value.strip()
+                    fields[key] = f"{fields[key]}, {value}" if key in fields else value
+            else:
+                raise Broken(f"more than {_FIELDS} header fields")
+            if not rest.startswith("1"):  # 100 and 103 come before the answer
+                return int(rest[:3]), fields
+
+    def _line(self) -> str:
+        line = self._file.readline(_LINE)
+        if not line.endswith(b"\n"):
+            raise Broken("the connection was closed before an answer came")
+        return line.rstrip(b"\r\n").decode("latin-1")
+
+    def _plain(self) -> Iterator[bytes]:
+        while self._left is None or self._left > 0:
+            block = self._some(_BLOCK if self._left is None else min(self._left, _BLOCK))
+            if not block:
+                if self._left is None:
+                    return
+                raise Broken(f"the answer was cut {self._left:,} bytes before its end")
+            if self._left is not None:
+                self._left -= len(block)
+            yield block
+
+    def _chunks(self) -> Iterator[bytes]:
+        while True:
+            try:
+                left = int(self._line().partition(";")[0], 16)
+            except ValueError:
+                raise Broken("a chunk without its size") from None
+            if left == 0:
+                while self._line():
+                    pass
+                return
+            while left:
+                block = self._some(min(left, _BLOCK))
+                if not block:
+                    raise Broken("the answer was cut within a chunk")
+                left -= len(block)
+                yield block
+            self._line()
+
+    def _some(self, size: int) -> bytes:
+        return self._file.read1(size)
+
+
+class Connection:
+    """A connection to one origin, for one request at a time; opened by the first one."""
+
+    def __init__(self, origin: Origin, route: Route, release: Callable[[Connection], None]) -> None:
+        self.origin = origin
+        self.reusable = True
+        self.file: io.BufferedReader
+        self._route = route
+        self._release = release
+        self._socket: socket.socket | None = None
+
+    @property
+    def used(self) -> bool:
+        """Whether it has been opened, and so may have been closed by the other side since."""
+        return self._socket is not None
+
+    def request(
+        self, method: str, target: str, fields: Mapping[str, str], body: Body | None = None
+    ) -> Response:
+        """Sends a request, and gives the answer as soon as its head is here.
+
+        Raises:
+            OSError: no connection, or it broke.
+        """
+        try:
+            if self._socket is None:
+                self._socket = self._route.open(self.origin)
+                self.file = io.BufferedReader(socket.SocketIO(self._socket, "r"), _BLOCK)
+            return self._exchange(method, target, fields, body)
+        except BaseException:
+            self.close()
+            raise
+
+    def _exchange(
+        self, method: str, target: str, fields: Mapping[str, str], body: Body | None
+    ) -> Response:
+        target = self._route.target(self.origin, target)
+        lines = [f"{method} {target} HTTP/1.1", f"Host: {self.origin.netloc}"]
+        lines += [f"{name}: {value}" for name, value in fields.items()]
+        lines += [f"{name}: {value}" for name, value in self._route.fields(self.origin).items()]
+        chunked = False
+        if body is None and method in ("POST", "PUT", "PATCH"):
+            body = b""
+        if isinstance(body, bytes):
+            lines.append(f"Content-Length: {len(body)}")
+        elif body is not None and "Content-Length" not in fields:
+            lines.append("Transfer-Encoding: chunked")
+            chunked = True
+        head = "\r\n".join((*lines, "", "")).encode("latin-1")
+        try:
+            if isinstance(body, bytes) and len(body) <= _LINE:
+                self._send(head + body)
+            else:
+                self._send(head)
+                self._send_body(body, chunked=chunked)
+        except (BrokenPipeError, ConnectionResetError):
+            # It may have said why before it hung up: read that, and use the connection no more.
+            self.reusable = False
+            response = Response(self, method)
+            if response.status < 400:
+                raise
+            return response
+        return Response(self, method)
+
+    def _send_body(self, body: Body | None, *, chunked: bool) -> None:
+        if isinstance(body, bytes):
+            view = memoryview(body)
+            for start in range(0, len(body), _BLOCK):
+                self._send(view[start : start + _BLOCK])
+        elif body is not None:
+            for block in body:
+                if not chunked:
+                    self._send(block)
+                elif block:
+                    self._send(b"".join((b"%x\r\n" % len(block), block, b"\r\n")))
+            if chunked:
+                self._send(b"0\r\n\r\n")
+
+    def _send(self, data: bytes | memoryview) -> None:
+        assert self._socket is not None
+        self._socket.sendall(data)
+
+    def close(self) -> None:
+        """Closes it."""
+        self.reusable = False
+        if self._socket is not None:
+            with suppress(OSError):  # wakes a thread that waits for it
+                self._socket.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):
+                self.file.close()
+            with suppress(OSError):
+                self._socket.close()
+
+    def release(self) -> None:
+        """Called by the answer once it is read."""
+        if self.reusable:
+            self._release(self)
+        else:
+            self.close()
+
+
+class Route:
+    """How origins are reached: certificates, and the proxies that the environment names.
+
+    Args:
+        ca: a file of certificates to trust instead of the system's, by origin's netloc.
+
+    ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` count, in small letters too;
+    loopback never goes through a proxy.
+    """
+
+    def __init__(self, ca: Mapping[str, str | os.PathLike[str]] | None = None) -> None:
+        self._ca = dict(ca or {})
+        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._lock = threading.Lock()
+        self._proxied = any(
+            value and key.lower() in ("http_proxy", "https_proxy", "all_proxy")
+            for key, value in os.environ.items()
+        )
+
+    def open(self, origin: Origin) -> socket.socket:
+        """A connected socket, through TLS where the scheme wants it."""
+        proxy = self._proxy(origin)
+        via = Origin.of(proxy) if proxy else origin
+        plain = socket.create_connection((via.host, via.port), timeout=CONNECT_SECONDS)
+        try:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if proxy and origin.scheme == "https":
+                _tunnel(plain, origin, _proxy_fields(proxy))
+            if origin.scheme == "https":
+                context = self._context(origin)
+                plain = context.wrap_socket(plain, server_hostname=origin.host)
+            plain.settimeout(ANSWER_SECONDS)
+        except BaseException:
+            plain.close()
+            raise
+        return plain
+
+    def target(self, origin: Origin, target: str) -> str:
+        """What the request line names: the whole URL where a proxy reads it."""
+        if origin.scheme == "http" and self._proxy(origin):
+            return f"http://{origin.netloc}{target}"
+        return target
+
+    def fields(self, origin: Origin) -> dict[str, str]:
+        """Header fields for the proxy itself."""
+        proxy = self._proxy(origin) if origin.scheme == "http" else None
+        return _proxy_fields(proxy) if proxy else {}
+
+    def _proxy(self, origin: Origin) -> str | None:
+        if not self._proxied or is_loopback(origin.host):
+            return None
+        from urllib.request import getproxies, proxy_bypass
+
+        if proxy_bypass(origin.netloc):
+            return None
+        found = getproxies()
+        proxy = found.get(origin.scheme) or found.get("all")
+        return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
+
+    def _context(self, origin: Origin) -> ssl.SSLContext:
+        with self._lock:
+            ca = str(self._ca.get(origin.netloc, ""))
+            if ca not in self._contexts:
+                import ssl
+
+                self._contexts[ca] = ssl.create_default_context(cafile=ca or None)
+            return self._contexts[ca]
+
+
+class Pool:
+    """Connections that are kept between requests, for many threads."""
+
+    def __init__(self, route: Route) -> None:
+        self._route = route
+        self._idle: dict[Origin, list[Connection]] = {}
+        self._all: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._lock = threading.Lock()
+
+    def request(
+        self,
+        origin: Origin,
+        method: str,
+        target: str,
+        fields: Mapping[str, str],
+        body: Callable[[], Body] | None = None,
+    ) -> Response:
+        """One request; `body` is called again where a kept connection turns out to be closed.
+
+        Raises:
+            OSError: no connection, or it broke.
+        """
+        while True:
+            connection = self._take(origin)
+            was_used = connection.used
+            try:
+                return connection.request(method, target, fields, body() if body else None)
+            except (Broken, BrokenPipeError, ConnectionResetError):
+                if not was_used:
+                    raise
+
+    def close(self) -> None:
+        """Closes all of them, also under the threads that wait for an answer."""
+        with self._lock:
+            connections = list(self._all)
+            self._idle.clear()
+        for connection in connections:
+            connection.close()
+
+    def _take(self, origin: Origin) -> Connection:
+        with self._lock:
+            idle = self._idle.get(origin)
+            if idle:
+                return idle.pop()
+            connection = Connection(origin, self._route, self._put)
+            self._all.add(connection)
+        return connection
+
+    def _put(self, connection: Connection) -> None:
+        with self._lock:
+            self._idle.setdefault(connection.origin, []).append(connection)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine itself, by its name alone."""
+    return (
+        host in ("localhost", "::1")
+        or host.endswith(".localhost")
+        or (host.startswith("127.") and host.replace(".", "").isdecimal())
+    )
+
+
+def _proxy_fields(proxy: str) -> dict[str, str]:
+    parts = urlsplit(proxy)
+    if parts.username is None:
+        return {}
+    import base64
+    from urllib.parse import unquote
+
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return {"Proxy-Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+
+
+def _tunnel(plain: socket.socket, origin: Origin, fields: Mapping[str, str]) -> None:
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    place = f"{host}:{origin.port}"
+    lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}"]
+    lines += [f"{name}: {value}" for name, value in fields.items()]
+    plain.sendall("\r\n".join((*lines, "", "")).encode("latin-1"))
+    head = b""
+    while b"\r\n\r\n" not in head:  # byte by byte: what follows belongs to TLS
+        byte = plain.recv(1)
+        if not byte or len(head) > _LINE:
+            raise Broken("the proxy closed the connection")
+        head += byte
+    status = head.split(b" ", 2)[1:2]
+    if status != [b"200"]:
+        line = head.split(b"\r\n", 1)[0].decode("latin-1")
+        raise Broken(f"the proxy refused to connect to {place}: {line}")

@@ -1,0 +1,35 @@
+"""A whole folder as a context: what `fairing build FOLDER` packs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from fairing_core import errors
+from fairing_core.preprocess import inputs
+from fairing_core.preprocess.context import pack
+from fairing_core.types import PREFIX, BuildContext
+
+_MAIN = "__main__.py"
+
+
+def package_folder(folder: Path, *, prefix: str = PREFIX) -> BuildContext:
+    """Every file of `folder`, below `prefix`; a folder with a ``__main__.py`` is what is started.
+
+    Version control, caches and virtual environments are left out.
+
+    Raises:
+        EmptyEntry: there is no file in it.
+        InputError: a file can't travel.
+    """
+    root = os.path.abspath(folder)
+    found = inputs.collect([root], root=root)
+    if not found:
+        raise errors.EmptyEntry(f"{folder} has no files, so there is nothing to build")
+    files = [
+        inputs.file(path, inputs.place(path, root=root, prefix=prefix, named=text), reason="folder")
+        for path, text in found.items()
+    ]
+    home = prefix.rstrip("/")
+    has_main = os.path.join(root, _MAIN) in found
+    return pack(files, ("python", home) if has_main else (), workdir=home)
