@@ -1,18 +1,21 @@
-"""Core's own plugin, and the choices that core makes when nobody else has."""
+"""Core's own plugin, and the choices that core makes when nobody else has.
+
+Each hook imports what it registers: a run without images needs no builder, a build no backend.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fairing_core import errors
-from fairing_core.cluster.backend import KubernetesBackend
 from fairing_core.hookspecs import PLUGIN_API, hookimpl
 from fairing_core.interfaces import BackendInterface, Builder, Preprocessor
-from fairing_core.local import LocalBackend
-from fairing_core.preprocess import FunctionPreprocessor, PythonPreprocessor
-from fairing_core.types import Source
+
+if TYPE_CHECKING:
+    from fairing_core.types import Source
 
 FAIRING_PLUGIN_API = PLUGIN_API
 
@@ -24,17 +27,22 @@ _IN_CLUSTER = Path("/var/run/secrets/kubernetes.io")
 
 @hookimpl
 def fairing_register_backends() -> Mapping[str, type[BackendInterface]]:
+    from fairing_core.cluster.backend import KubernetesBackend
+    from fairing_core.local import LocalBackend
+
     return {"local": LocalBackend, "kubernetes": KubernetesBackend}
 
 
 @hookimpl
 def fairing_register_preprocessors() -> Mapping[str, type[Preprocessor]]:
+    from fairing_core.preprocess import FunctionPreprocessor, PythonPreprocessor
+
     return {"python": PythonPreprocessor, "function": FunctionPreprocessor}
 
 
 @hookimpl
 def fairing_register_builders() -> Mapping[str, type[Builder]]:
-    from fairing_core.build.append import AppendBuilder  # not needed for runs without images
+    from fairing_core.build.append import AppendBuilder
 
     return {"append": AppendBuilder}
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from fairing_core import errors
-from fairing_core.build import bases, layer, layout
+from fairing_core.build import bases, layer
 from fairing_core.build.bases import Base
 from fairing_core.build.code import CodeLayer
 from fairing_core.build.codec import Layer
@@ -215,6 +215,8 @@ class _Work:
 
     def written(self, folder: Path, platform: Platform, tag: str) -> NewImage:
         """Writes the image to a folder."""
+        from fairing_core.build import layout
+
         layout.check(folder)
         source = self._session.repository(self._base_ref)
         base = bases.resolve(source, self._base_ref, platform, self._session.cache)
@@ -248,6 +250,7 @@ class _Work:
             base, user=self._changes.user, python=wants_python, cache=self._session.cache
         )
         _check_python(context.python, self._python or self._facts.python, base)
+        assert self._facts.uid is not None and self._facts.gid is not None
         code = CodeLayer(
             context.files,
             uid=self._facts.uid,

@@ -14,11 +14,9 @@ from fairing_core import errors
 from fairing_core.images import manifest
 from fairing_core.images.cache import Cache, digest_of
 from fairing_core.images.facts import Fact, Facts
-from fairing_core.images.facts import learn as learn_from
 from fairing_core.images.manifest import Descriptor, Index, Manifest, Platform
 from fairing_core.images.reference import ImageRef
 from fairing_core.images.repository import Repository
-
 
 _NESTED = 4  # indexes within indexes
 
@@ -105,6 +103,8 @@ def learn(base: Base, *, user: str | None, python: bool, cache: Cache) -> Facts:
     kept = cache.get("facts", key)
     known = Facts.from_json(kept) if kept else None
     if known is None:
+        from fairing_core.images.learn import learn as learn_from
+
         known = learn_from(config, _layers(base), wanted=wanted, image=base.name)
         cache.put("facts", key, known.to_json().encode())
     return known

@@ -167,10 +167,10 @@ class Push:
             response.close()
             return True
         content = response.read(1 << 20)
-        if response.status in (400, 404) and b"BLOB_UNKNOWN" in content:
-            return False
-        what = f"can't tag {self._target.full_name}:{self._tag}"
-        self._target.remote.fail_with(response.status, content, what)
+        if response.status not in (400, 404) or b"BLOB_UNKNOWN" not in content:
+            what = f"can't tag {self._target.full_name}:{self._tag}"
+            self._target.remote.fail_with(response.status, content, what)
+        return False
 
     def forget(self, image: NewImage) -> None:
         """Forgets where the image's blobs were seen."""
@@ -191,9 +191,7 @@ class Push:
         self._target.send(digest, content, session.result() if session else None)
         self.traffic.count(sent=len(content))
 
-    def _pour(
-        self, code: CodeLayer, made: Future[Layer], session: Future[str] | None
-    ) -> None:
+    def _pour(self, code: CodeLayer, made: Future[Layer], session: Future[str] | None) -> None:
         latest: list[Layer] = []
 
         def blocks() -> Iterator[bytes]:
@@ -294,9 +292,7 @@ class Push:
     def _remember(self, digest: str) -> None:
         homes = self._homes(digest)
         if self._target.name not in homes:
-            self._cache.save(
-                "homes", self._home_key(digest), [self._target.name, *homes][:_HOMES]
-            )
+            self._cache.save("homes", self._home_key(digest), [self._target.name, *homes][:_HOMES])
 
     def _home_key(self, digest: str) -> str:
         return f"{self._target.remote.host}\0{digest}"

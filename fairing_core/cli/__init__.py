@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
 from collections.abc import Sequence
@@ -9,7 +10,20 @@ from collections.abc import Sequence
 import click
 
 from fairing_core import errors
-from fairing_core.cli import backends, build, runs
+
+_COMMANDS = {
+    "run": "runs:run_command",
+    "ps": "runs:ps_command",
+    "status": "runs:status_command",
+    "logs": "runs:logs_command",
+    "wait": "runs:wait_command",
+    "cancel": "runs:cancel_command",
+    "rm": "runs:rm_command",
+    "build": "build:build_command",
+    "backends": "backends:backends_command",
+    "plugins": "backends:plugins_command",
+}
+"""Where each command is; in the order that --help shows. Only the one that runs is imported."""
 
 _EPILOG = """
 \b
@@ -26,17 +40,28 @@ Exit code: the run's own for `run` and `wait`; otherwise 0, or the fault's own c
 """
 
 
-@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module, _, name = _COMMANDS.get(cmd_name, "").partition(":")
+        if not name:
+            return None
+        command = getattr(importlib.import_module(f"fairing_core.cli.{module}"), name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(
+    cls=_Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(package_name="fairing-core", prog_name="fairing")
 @click.option("-v", "--verbose", count=True, help="Say more; twice for everything.")
 def fairing(verbose: int) -> None:
     """Runs Python functions and scripts as jobs, here or on Kubernetes."""
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     logging.basicConfig(level=level, format="fairing: %(message)s", stream=sys.stderr)
-
-
-for _command in (*runs.COMMANDS, *build.COMMANDS, *backends.COMMANDS):
-    fairing.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -65,9 +65,6 @@ def plugins_command(check: bool, timeout: float, as_json: bool) -> None:
     _show(_checked(rows, timeout) if check else rows, columns, check=check, as_json=as_json)
 
 
-COMMANDS = (backends_command, plugins_command)
-
-
 def _row(plugin: Any) -> dict[str, Any]:
     from fairing_core.installed import BACKENDS, is_blocked
 

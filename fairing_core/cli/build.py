@@ -20,14 +20,58 @@ if TYPE_CHECKING:
 
 @click.command("build")
 @click.argument("entry", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
-@click.option("-b", "--base", help="The image to build on; by default FAIRING_BASE_IMAGE, else python:X.Y-slim.")  # noqa: E501
-@click.option("-t", "--target", metavar="REPOSITORY[:TAG]", help="Where to push; by default below FAIRING_REGISTRY.")  # noqa: E501
-@click.option("--push/--no-push", "push", default=None, help="Push it; the default but for --output.")  # noqa: E501
-@click.option("--output", metavar="FOLDER", type=click.Path(path_type=Path), help="Write an OCI layout here instead of pushing.")  # noqa: E501
-@click.option("--platform", default="linux/amd64", show_default=True, metavar="OS/ARCH", help="What the image is for.")  # noqa: E501
-@click.option("-i", "--input", "inputs", multiple=True, metavar="PATH", help="A file, folder or glob that travels too.")  # noqa: E501
-@click.option("-e", "--env", multiple=True, callback=pairs, metavar="NAME=VALUE", help="An environment variable of the image.")  # noqa: E501
-@click.option("-l", "--label", "labels", multiple=True, callback=pairs, metavar="NAME=VALUE", help="A label of the image.")  # noqa: E501
+@click.option(
+    "-b",
+    "--base",
+    help="The image to build on; by default FAIRING_BASE_IMAGE, else python:X.Y-slim.",
+)
+@click.option(
+    "-t",
+    "--target",
+    metavar="REPOSITORY[:TAG]",
+    help="Where to push; by default below FAIRING_REGISTRY.",
+)
+@click.option(
+    "--push/--no-push", "push", default=None, help="Push it; the default but for --output."
+)
+@click.option(
+    "--output",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Write an OCI layout here instead of pushing.",
+)
+@click.option(
+    "--platform",
+    default="linux/amd64",
+    show_default=True,
+    metavar="OS/ARCH",
+    help="What the image is for.",
+)
+@click.option(
+    "-i",
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="PATH",
+    help="A file, folder or glob that travels too.",
+)
+@click.option(
+    "-e",
+    "--env",
+    multiple=True,
+    callback=pairs,
+    metavar="NAME=VALUE",
+    help="An environment variable of the image.",
+)
+@click.option(
+    "-l",
+    "--label",
+    "labels",
+    multiple=True,
+    callback=pairs,
+    metavar="NAME=VALUE",
+    help="A label of the image.",
+)
 @click.option("-u", "--user", help="Whom the image runs as; by default the base's user.")
 @click.option("--entrypoint", help="A new ENTRYPOINT; '' takes the base's away.")
 @as_json_option
@@ -59,7 +103,6 @@ def build_command(
     Registries are logged in to with `docker login`, `podman login` or a credential helper.
     The last line on stdout is the image, by its digest.
     """
-    from fairing_core import defaults
     from fairing_core.build.append import AppendBuilder
     from fairing_core.settings import Settings
     from fairing_core.types import BuildRequest
@@ -85,7 +128,7 @@ def build_command(
     progress.step("packaged", files=len(context.files), bytes=context.size)
     request = BuildRequest(
         context,
-        base_image=base or found.get("base_image") or defaults.base_image(),
+        base_image=base or found.get("base_image") or _usual_base(),
         registry=registry or found.get("registry"),
         registries=found.registries(),
         registry_for=_plugin_for,
@@ -101,9 +144,6 @@ def build_command(
     else:
         click.echo(built.image)
     sys.stdout.flush()
-
-
-COMMANDS = (build_command,)
 
 
 def _packaged(entry: Path, inputs: tuple[str, ...]) -> BuildContext:
@@ -132,6 +172,12 @@ def _target(target: str | None) -> tuple[str | None, str, str | None]:
         )
     folder, _, name = ref.name.rpartition("/")
     return folder, name, ref.tag
+
+
+def _usual_base() -> str:
+    from fairing_core.defaults import base_image
+
+    return base_image()
 
 
 def _plugin_for(host: str) -> Registry | None:

@@ -215,14 +215,3 @@ def _output_to_stderr() -> Iterator[None]:
     """The program's output goes to stderr, since stdout is for the JSON alone."""
     with contextlib.redirect_stdout(sys.stderr):
         yield
-
-
-COMMANDS = (
-    run_command,
-    ps_command,
-    status_command,
-    logs_command,
-    wait_command,
-    cancel_command,
-    rm_command,
-)

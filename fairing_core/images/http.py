@@ -322,14 +322,16 @@ class Route:
         """A connected socket, through TLS where the scheme wants it."""
         proxy = self._proxy(origin)
         via = Origin.of(proxy) if proxy else origin
-        plain = socket.create_connection((via.host, via.port), timeout=CONNECT_SECONDS)
+        plain = socket.create_connection(
+            (_bare(via.host), via.port), timeout=CONNECT_SECONDS  # type: ignore[arg-type]
+        )
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if proxy and origin.scheme == "https":
                 _tunnel(plain, origin, _proxy_fields(proxy))
             if origin.scheme == "https":
                 context = self._context(origin)
-                plain = context.wrap_socket(plain, server_hostname=origin.host)
+                plain = context.wrap_socket(plain, server_hostname=_bare(origin.host))
             plain.settimeout(ANSWER_SECONDS)
         except BaseException:
             plain.close()
@@ -428,6 +430,11 @@ def is_loopback(host: str) -> bool:
         or host.endswith(".localhost")
         or (host.startswith("127.") and host.replace(".", "").isdecimal())
     )
+
+
+def _bare(host: str) -> str | bytes:
+    """`host` for the socket module: as bytes, a plain name does without the whole IDNA codec."""
+    return host.encode() if host.isascii() else host
 
 
 def _proxy_fields(proxy: str) -> dict[str, str]:

@@ -24,7 +24,7 @@ DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 CONFIGS = (OCI_CONFIG, DOCKER_CONFIG)
-ACCEPT = ", ".join((OCI_MANIFEST, DOCKER_MANIFEST, OCI_INDEX, DOCKER_INDEX))
+ACCEPT = f"{OCI_MANIFEST}, {DOCKER_MANIFEST}, {OCI_INDEX}, {DOCKER_INDEX}"
 LARGEST = 4 << 20
 """Bytes of a manifest or config; larger ones are refused (the specification's own advice)."""
 
@@ -162,7 +162,7 @@ def read(raw: bytes, media_type: str, image: str) -> Manifest | Index:
     if not isinstance(table, dict):
         raise errors.ImageError(f"the manifest of {image} is damaged: it is no JSON object")
     kind = str(table.get("mediaType") or media_type.partition(";")[0].strip())
-    if table.get("schemaVersion") == 1 or "manifest.v1+" in kind and "oci" not in kind:
+    if table.get("schemaVersion") == 1 or ("manifest.v1+" in kind and "oci" not in kind):
         raise errors.ImageError(
             f"{image} is of Docker's old image format (schema 1), which nothing can be put on; "
             "pull it and push it again with any Docker since 1.10, or name another base image"

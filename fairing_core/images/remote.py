@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -305,6 +304,8 @@ class Remote:
 
 
 def _pause(attempt: int) -> float:
+    import random  # only when something failed
+
     return _PAUSES[min(attempt, len(_PAUSES)) - 1] * random.uniform(0.7, 1.3)
 
 

@@ -21,7 +21,6 @@ _MOST_NAMES = 100_000  # that a search keeps: some 30 MB
 
 _PYTHON = re.compile(rb"(?:python|pypy)[\d.]*t?")
 _VERSION = re.compile(r"(?:python|pypy)(\d+\.\d+)t?")
-_RELEASE = re.compile(r"(\d+\.\d+)(?:$|[.abr])")
 _STDLIB = re.compile(r"(?:(.*)/)?lib(?:64)?/(?:python|pypy)(\d+\.\d+)t?/os\.pyc?")
 _INSIDE = re.compile(rb"(?:^|/)lib/(?:python|pypy)\d+\.\d+t?/[^/]+/")
 _VENV = re.compile(rb"^version(?:_info)? *= *(\d+\.\d+)", re.MULTILINE)
@@ -50,16 +49,6 @@ class Search(Protocol):
     def next_layer(self) -> None:
         """What is seen from now on is from another layer."""
         ...
-
-
-def python_of_release(release: str) -> str | None:
-    """X.Y of a release.
-
-    >>> python_of_release("3.11.9"), python_of_release("3.14.0rc2"), python_of_release("default")
-    ('3.11', '3.14', None)
-    """
-    found = _RELEASE.match(release)
-    return found[1] if found else None
 
 
 class UserSearch:

@@ -54,7 +54,7 @@ class Session:
         self.close()
 
     def repository(self, ref: ImageRef, *, push: bool = False) -> Repository:
-        """The repository of `ref`; ask for what is pushed to first, as its rights are asked first."""
+        """The repository of `ref`, with the right to pull, or to push too."""
         remote = self._remotes.get(ref.registry)
         if remote is None:
             said = self._access.get(ref.registry) or RegistryAccess()

@@ -224,7 +224,9 @@ class Authorizer:
         if response.status != 200:
             who = f"the user {self.user!r}" if self.user else "anonymous users"
             kind = (
-                errors.RegistryDenied if response.status in (400, 401, 403) else errors.RegistryError
+                errors.RegistryDenied
+                if response.status in (400, 401, 403)
+                else errors.RegistryError
             )
             raise kind(
                 f"{origin.netloc}, the token server of {self._host}, refused {who} "

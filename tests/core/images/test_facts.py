@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from fairing_core.errors import ImageError
-from fairing_core.images.facts import Facts, learn, python_from_config, user_from_config
+from fairing_core.images.facts import Facts, python_from_config, user_from_config
+from fairing_core.images.learn import learn
 from tests.core.images.layers import PASSWD, PATH, Files, Layer, Link, layer, tar
 
 CONDA = "/opt/conda/bin:" + PATH
