@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import logging
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import BinaryIO
 
 from fairing_core import errors
+from fairing_core.faults import changed, fault, source
 from fairing_core.types import BuildContext, ContextFile
 
 logger = logging.getLogger(__name__)
@@ -45,7 +43,7 @@ def pack(
             logger.warning(
                 "%s is large (%s MB) and travels with every new image; "
                 "leave it out, or fetch it at run time",
-                _name(file),
+                source(file),
                 format(file.size / 1e6, ".0f"),
             )
     return BuildContext(
@@ -57,40 +55,22 @@ def pack(
     )
 
 
-def fault(path: str | os.PathLike[str], error: OSError) -> errors.InputError:
-    """What to raise for an `error` of the operating system about an input."""
-    name = os.fspath(path)
-    if error.errno == errno.ELOOP:
-        return errors.UnreadableInput(f"{name} is a link that leads back to itself; remove it")
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        if os.path.islink(name):
-            return errors.MissingInput(
-                f"{name} is a link to {os.readlink(name)!r}, which does not exist; "
-                "mend or remove it"
-            )
-        return errors.MissingInput(f"{name} does not exist")
-    return errors.UnreadableInput(
-        f"{name} can't be read ({error.strerror or error}); "
-        "give yourself the right to read it, or leave it out"
-    )
-
-
 def _settle(files: Iterable[ContextFile]) -> tuple[ContextFile, ...]:
     chosen: dict[str, ContextFile] = {}
     for file in files:
         first = chosen.setdefault(file.destination, file)
         if first is not file and not _same(first, file):
             raise errors.ConflictingInputs(
-                f"two different sources for {file.destination}: {_name(first)} and {_name(file)}; "
-                "rename one of them, or give it another place with output_map"
+                f"two different sources for {file.destination}: {source(first)} and "
+                f"{source(file)}; rename one of them, or give it another place with output_map"
             )
     for destination, file in chosen.items():
         parent = destination
         while parent := parent.rpartition("/")[0]:
             if blocking := chosen.get(parent):
                 raise errors.ConflictingInputs(
-                    f"{_name(file)} should become {destination}, but {parent} is a file, "
-                    f"{_name(blocking)}; rename one of them"
+                    f"{source(file)} should become {destination}, but {parent} is a file, "
+                    f"{source(blocking)}; rename one of them"
                 )
     return tuple(chosen[destination] for destination in sorted(chosen))
 
@@ -101,12 +81,6 @@ def _same(one: ContextFile, other: ContextFile) -> bool:
     if one.content == other.content:
         return True
     return all(a == b for a, b in zip(_chunks(one), _chunks(other), strict=True))
-
-
-def _name(file: ContextFile) -> str:
-    if isinstance(file.content, Path):
-        return str(file.content)
-    return f"{file.destination} ({file.reason})"
 
 
 def _digest(files: Iterable[ContextFile], command: Sequence[str]) -> str:
@@ -144,11 +118,9 @@ def _chunks(file: ContextFile) -> Iterator[bytes]:
                     break
                 yield chunk
     except OSError as exc:
-        raise fault(_name(file), exc) from exc
+        raise fault(source(file), exc) from exc
     if left:
-        raise errors.UnreadableInput(
-            f"{_name(file)} changed while it was read; submit again once it is finished"
-        )
+        raise changed(file)
 
 
 def _open(file: ContextFile) -> BinaryIO:

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from fairing_core.preprocess.context import fault
+from fairing_core.faults import fault
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from fairing_core import errors
-from fairing_core.preprocess.context import fault
+from fairing_core.faults import fault
 from fairing_core.preprocess.walk import expand, files_under
 from fairing_core.types import ContextFile
 

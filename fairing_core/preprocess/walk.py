@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator, Sequence
 
 from fairing_core import errors
-from fairing_core.preprocess.context import fault
+from fairing_core.faults import fault, no_file
 
 SKIPPED = frozenset({".git", ".hg", ".svn", "__pycache__", ".ipynb_checkpoints"})
 """Folders that travel only when they are named themselves."""
@@ -48,9 +48,7 @@ def _walk(path: str, trail: _Trail) -> Iterator[str]:
             if not _is_skipped(child):
                 yield from _walk(child, trail)
     else:
-        raise errors.UnreadableInput(
-            f"{path} is a {_kind(status.st_mode)}, not a file; only files and folders travel"
-        )
+        raise no_file(path, status.st_mode)
 
 
 def _expand(base: str, parts: Sequence[str], trail: _Trail) -> Iterator[str]:
@@ -129,11 +127,3 @@ def _status(path: str) -> os.stat_result:
         return os.stat(path)
     except OSError as exc:
         raise fault(path, exc) from exc
-
-
-def _kind(mode: int) -> str:
-    if stat.S_ISFIFO(mode):
-        return "pipe"
-    if stat.S_ISSOCK(mode):
-        return "socket"
-    return "device"
