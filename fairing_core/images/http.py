@@ -323,7 +323,8 @@ class Route:
         proxy = self._proxy(origin)
         via = Origin.of(proxy) if proxy else origin
         plain = socket.create_connection(
-            (_bare(via.host), via.port), timeout=CONNECT_SECONDS  # type: ignore[arg-type]
+            (_bare(via.host), via.port),
+            timeout=CONNECT_SECONDS,  # type: ignore[arg-type]
         )
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
