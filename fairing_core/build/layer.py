@@ -8,7 +8,7 @@ from __future__ import annotations
 import operator
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 from fairing_core import errors
 from fairing_core.build import ustar
@@ -95,7 +95,7 @@ def tar(
     uid: int,
     gid: int,
     folders: Iterable[str] = (PREFIX,),
-) -> Iterator[memoryview]:
+) -> Generator[memoryview, None, None]:
     """The tar of `files` in blocks of `BLOCK` bytes, each the receiver's to keep.
 
     All entries belong to `uid` and `gid`; none has an owner's name, or a time but `MTIME`.
