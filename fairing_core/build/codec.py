@@ -180,7 +180,7 @@ def _deflated(pieces: Iterator[Buffer], codec: Codec) -> Iterator[Sequence[bytes
         return
     from concurrent.futures import Future, ThreadPoolExecutor  # 4 ms
 
-    threads = min(_MOST_THREADS, _processors())
+    threads = min(_MOST_THREADS, max(1, _processors() - 1))  # one reads, and makes the digests
     pending: collections.deque[Future[Sequence[bytes]]] = collections.deque()
     before: Buffer = b""
     with ThreadPoolExecutor(threads, "fairing-deflate") as pool:
