@@ -9,19 +9,22 @@ Run as: unshare --net --mount python -m tests.bench.kubernetes.rehearsal FOLDER
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
-from tests.bench import lifecycle, machine
+from tests.bench import docker, lifecycle, machine, oci
 from tests.bench.bench import Bench
-from tests.bench.kubernetes import leftovers
+from tests.bench.kubernetes import leftovers, network
 from tests.bench.kubernetes.client import Cluster
-from tests.bench.kubernetes.cluster import PARTS
+from tests.bench.kubernetes.cluster import PARTS as CLUSTER
 
+PARTS = (docker.PART, *CLUSTER)
 Sight = dict[str, list[str]]
 
 
@@ -38,7 +41,10 @@ def look(bench: Bench) -> Sight:
         for what, command in lines.items()
     }
     seen["mounts"] = Path("/proc/self/mounts").read_text().splitlines()
-    seen["places"] = [each for each in leftovers.PLACES if Path(each).exists()]
+    places = (*leftovers.PLACES, *machine.SHARED, network.OWNER)
+    seen["places"] = [each for each in places if Path(each).exists()]
+    groups = machine.cgroups(docker.cgroup_of(bench))
+    seen["cgroups"] = [str(each) for each in groups]
     seen["processes"] = [str(pid) for pid in bench.processes.strays()]
     seen["files"] = [str(each) for each in (bench.run,) if each.exists()]
     return seen
@@ -57,15 +63,30 @@ def answer(bench: Bench) -> str:
     return cluster.run(cluster.pod("hello", "busybox", "echo", "hello"))
 
 
+def run_a_container(bench: Bench) -> None:
+    """Leaves a container of the Docker engine running; it does not end by SIGTERM."""
+    from docker import DockerClient
+
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as tar:
+        oci.add(tar, "busybox", Path("/bin/busybox").read_bytes(), mode=0o755)
+    with contextlib.closing(DockerClient(base_url=f"unix://{docker.socket_of(bench)}")) as client:
+        client.api.import_image_from_data(made.getvalue(), "sleeper", "1")
+        command = ["/busybox", "sleep", "600"]
+        client.containers.run("sleeper:1", command, network_mode="host", detach=True)
+
+
 def rehearse(bench: Bench) -> dict[str, Sight | str]:
     """What was seen, and what a pod said each time."""
     told: dict[str, Sight | str] = {"before": look(bench)}
     lifecycle.up(bench, PARTS)
     told["first"] = answer(bench)
+    run_a_container(bench)
     told["while"] = look(bench)
     crash(bench)
     lifecycle.up(bench, PARTS)
     told["second"] = answer(bench)
+    run_a_container(bench)
     lifecycle.down(bench, PARTS)
     told["after"] = look(bench)
     return told

@@ -12,12 +12,13 @@ import pytest
 from tests.bench.bench import Bench
 from tests.bench.fixtures import ROOT, require
 from tests.bench.kubernetes import network
-from tests.bench.kubernetes.cluster import PART
+from tests.bench.kubernetes.rehearsal import PARTS
 
 
 @pytest.fixture(scope="module")
 def rehearsal(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    require(bench, PART)  # so that all binaries are built
+    for part in PARTS:
+        require(bench, part.name)  # so that all binaries are built
     folder = tmp_path_factory.mktemp("rehearsal")
     module = "tests.bench.kubernetes.rehearsal"
     done = subprocess.run(
@@ -43,7 +44,17 @@ def test_a_pod_runs_before_and_after_a_crash(rehearsal: dict[str, Any]) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "what",
-    ["routes", "rules", "links", "iptables", "mounts", "places", "processes", "files"],
+    [
+        "routes",
+        "rules",
+        "links",
+        "iptables",
+        "mounts",
+        "places",
+        "cgroups",
+        "processes",
+        "files",
+    ],
 )
 def test_down_leaves_nothing(rehearsal: dict[str, Any], what: str) -> None:
     assert rehearsal["after"][what] == rehearsal["before"][what]
@@ -55,5 +66,5 @@ def test_the_rehearsal_saw_what_there_is_to_leave(rehearsal: dict[str, Any]) -> 
     seen = rehearsal["while"]
     assert any(network.VETH in line for line in seen["links"])
     assert any(line.startswith("blackhole") for line in seen["routes"])
-    for what in ("mounts", "places", "processes", "files"):
+    for what in ("mounts", "places", "cgroups", "processes", "files"):
         assert len(seen[what]) > len(rehearsal["before"][what])
