@@ -1,4 +1,4 @@
-"""The cluster comes up after a crash, and `down` leaves nothing of it."""
+"""The bench comes up after a crash, `down` leaves nothing of it, and nothing leaves the machine."""
 
 from __future__ import annotations
 
@@ -37,7 +37,22 @@ def rehearsal(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 @pytest.mark.real
 @pytest.mark.timeout(300)
 def test_a_pod_runs_before_and_after_a_crash(rehearsal: dict[str, Any]) -> None:
-    assert [rehearsal["first"], rehearsal["second"]] == ["hello\n", "hello\n"]
+    assert [rehearsal["first"], rehearsal["second"]] == ["hello", "hello"]
+
+
+@pytest.mark.real
+@pytest.mark.timeout(300)
+def test_not_a_packet_leaves_the_machine(rehearsal: dict[str, Any]) -> None:
+    # It has no internet either: `up` needs none where the cache is filled.
+    assert rehearsal["left before"] == 4, "what is sent before the bench is up is counted"
+    assert rehearsal["left after"] == rehearsal["left before"]
+
+
+@pytest.mark.real
+@pytest.mark.timeout(300)
+def test_a_second_bench_is_told_whose_the_addresses_are(rehearsal: dict[str, Any]) -> None:
+    assert "/run has the addresses" in rehearsal["refused"]
+    assert "/run python -m tests.bench down" in rehearsal["refused"]
 
 
 @pytest.mark.real
