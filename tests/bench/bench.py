@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -82,6 +84,21 @@ class Bench:
             if time.monotonic() > end:
                 raise BenchError(f"{what}: not ready after {seconds:.0f} s: {answer}")
             time.sleep(0.1)
+
+    def tell_while(self, process: subprocess.Popen[bytes], what: str) -> None:
+        """Waits for a process's end, and tells every now and then that it is still at it."""
+        began = told = time.monotonic()
+        try:
+            while process.poll() is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=0.5)
+                if time.monotonic() - told > self.telling:
+                    told = time.monotonic()
+                    self.say(f"{what}, {told - began:.0f} s so far")
+        finally:
+            if process.poll() is None:  # Ctrl-C
+                process.terminate()
+                process.wait()
 
     def say(self, text: str) -> None:
         """Tells a person what goes on, on stderr, with the seconds since this command began."""

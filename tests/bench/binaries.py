@@ -156,7 +156,6 @@ def _go(bench: Bench, binary: Binary, command: list[str], folder: Path | None = 
         "CGO_ENABLED": "1" if binary.cgo else "0",
     }
     log = bench.cache / "bin" / f"{binary.key}.log"
-    began = told = time.monotonic()
     out = bench.cache / "bin" / f"{binary.key}.out"
     with log.open("w") as errors, out.open("w") as output:
         process = subprocess.Popen(
@@ -167,17 +166,7 @@ def _go(bench: Bench, binary: Binary, command: list[str], folder: Path | None = 
             stdout=output,
             stderr=errors,
         )
-        try:
-            while process.poll() is None:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(timeout=0.5)
-                if time.monotonic() - told > bench.telling:
-                    told = time.monotonic()
-                    bench.say(f"{binary.name}: go {command[1]}, {told - began:.0f} s so far")
-        finally:
-            if process.poll() is None:  # Ctrl-C
-                process.terminate()
-                process.wait()
+        bench.tell_while(process, f"{binary.name}: go {command[1]}")
     text = out.read_text()
     out.unlink()
     if process.returncode:

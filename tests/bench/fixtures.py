@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.bench import machine, parts, registry
+from tests.bench import bases, machine, parts, registry
+from tests.bench.bases import Base
 from tests.bench.bench import Bench
 from tests.bench.docker import socket_of
 from tests.bench.judges import Judges
@@ -34,6 +35,9 @@ PARTS = {
     "cluster_basic_registry": "cluster-registry-basic",
     "cluster_token_registry": "cluster-registry-token",
     "two_name_registry": "registry-two-names",
+    "base_python": "bases",
+    "base_user": "bases",
+    "base_ml": "bases",
     "docker_engine": "docker",
     "cluster": "kubernetes",
     "profile": "kubernetes",
@@ -131,6 +135,24 @@ def two_name_registry(bench: Bench, prefix: str) -> registry.Registry:
 
 
 @pytest.fixture
+def base_python(bench: Bench) -> Base:
+    """Python 3.11; `base_python.at(plain_registry)` is its name there."""
+    return _base(bench, "base_python")
+
+
+@pytest.fixture
+def base_user(bench: Bench) -> Base:
+    """`base_python` with a named user (1000) and an entrypoint, as Jupyter's images are."""
+    return _base(bench, "base_user")
+
+
+@pytest.fixture
+def base_ml(bench: Bench) -> Base:
+    """`base_python` with numpy, scipy and scikit-learn."""
+    return _base(bench, "base_ml")
+
+
+@pytest.fixture
 def docker_engine(bench: Bench) -> Iterator[DockerClient]:
     """A client of the bench's own Docker engine. It has no bridge: network_mode="host"."""
     import docker
@@ -180,6 +202,11 @@ def _registry(bench: Bench, fixture: str, prefix: str) -> registry.Registry:
     require(bench, part)
     variant = next(each for each in registry.VARIANTS if each.part == part)
     return replace(variant.at(bench), prefix=prefix)
+
+
+def _base(bench: Bench, fixture: str) -> Base:
+    require(bench, PARTS[fixture])
+    return bases.find(bench)[fixture.removeprefix("base_")]
 
 
 def _wanted(item: pytest.Item) -> set[str]:

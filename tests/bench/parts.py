@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tests.bench import docker, registry
+from tests.bench import bases, docker, registry
 from tests.bench.kubernetes import cluster
 from tests.bench.part import Part
 
 PARTS: tuple[Part, ...] = (
     *(registry.part(variant) for variant in registry.VARIANTS),
+    bases.BASES,
     docker.PART,
     *cluster.PARTS,
 )

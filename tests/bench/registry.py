@@ -143,6 +143,15 @@ def part(variant: Variant) -> Part:
     )
 
 
+def storage(bench: Bench, part: str) -> Path:
+    """Where the registry of that part keeps blobs and repositories."""
+    return _data(bench.folder(part)) / "docker" / "registry" / "v2"
+
+
+def _data(folder: Path) -> Path:
+    return folder / "data"
+
+
 def _start(variant: Variant, bench: Bench, name: str) -> None:
     folder = bench.folder(name)
     port = bench.port(name)
@@ -178,7 +187,7 @@ def _config(variant: Variant, addr: str, folder: Path) -> dict[str, Any]:
         "version": 0.1,
         "log": {"level": "info", "formatter": "text"},
         "storage": {
-            "filesystem": {"rootdirectory": str(folder / "data")},
+            "filesystem": {"rootdirectory": str(_data(folder))},
             "delete": {"enabled": True},
         },
         # Relative, so that whoever calls it by another name is sent to that name again.
