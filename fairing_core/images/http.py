@@ -18,6 +18,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
+from fairing_core import errors
+
 if TYPE_CHECKING:
     import ssl
 
@@ -49,9 +51,13 @@ class Origin(NamedTuple):
             ValueError: it has no host, or neither scheme that we speak.
         """
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"{url!r} is no http or https URL with a host")
-        port = parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+        except ValueError:
+            port = 0
+        if parts.scheme not in ("http", "https") or not parts.hostname or not port:
+            shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+            raise ValueError(f"{shown!r} is no http or https URL with a host")
         return cls(parts.scheme, parts.hostname, port)
 
     @property
@@ -66,6 +72,18 @@ class Broken(ConnectionError):
     """The connection ended too soon, or what came is no HTTP."""
 
 
+class Closed(ConnectionError):
+    """The pool was closed: nobody wants an answer any more."""
+
+
+class _HungUp(Exception):
+    """The other side takes no more of a request."""
+
+
+class _Stale(Exception):
+    """A kept connection had been closed before it could be used again."""
+
+
 class Response:
     """An answer; its body is read from the connection, which is free again once it is read."""
 
@@ -74,8 +92,7 @@ class Response:
         self._file = connection.file
         self.status, self.fields = self._head()
         self._chunked = "chunked" in self.fields.get("transfer-encoding", "").lower()
-        length = self.fields.get("content-length", "")
-        self._left: int | None = int(length) if length.isdecimal() and not self._chunked else None
+        self._left: int | None = None if self._chunked else self._length()
         if method == "HEAD" or self.status in (204, 304) or self.status < 200:
             self._chunked, self._left = False, 0
         if self.fields.get("connection", "").lower() == "close" or (
@@ -85,6 +102,15 @@ class Response:
         self._ended = False
         if self._left == 0:
             self._end()
+
+    def _length(self) -> int | None:
+        told = {each.strip() for each in self.fields.get("content-length", "").split(",")}
+        if told == {""}:
+            return None
+        length = told.pop()
+        if told or not length.isdecimal():
+            raise Broken("an answer that does not tell its length right")
+        return int(length)
 
     def field(self, name: str) -> str:
         """A header field's value, by its name in small letters; empty where there is none."""
@@ -104,6 +130,7 @@ class Response:
             else:
                 yield from self._plain()
         except BaseException:
+            self._ended = True
             self._connection.close()
             raise
         self._end()
@@ -162,7 +189,11 @@ class Response:
     def _line(self) -> str:
         line = self._file.readline(_LINE)
         if not line.endswith(b"\n"):
-            raise Broken("the connection was closed before an answer came")
+            raise Broken(
+                "a line of the answer is too long"
+                if len(line) == _LINE
+                else "the connection was closed before an answer came"
+            )
         return line.rstrip(b"\r\n").decode("latin-1")
 
     def _plain(self) -> Iterator[bytes]:
@@ -181,7 +212,9 @@ class Response:
             try:
                 left = int(self._line().partition(";")[0], 16)
             except ValueError:
-                raise Broken("a chunk without its size") from None
+                left = -1
+            if left < 0:
+                raise Broken("a chunk without its size")
             if left == 0:
                 while self._line():
                     pass
@@ -208,11 +241,7 @@ class Connection:
         self._route = route
         self._release = release
         self._socket: socket.socket | None = None
-
-    @property
-    def used(self) -> bool:
-        """Whether it has been opened, and so may have been closed by the other side since."""
-        return self._socket is not None
+        self._kept = False
 
     def request(
         self, method: str, target: str, fields: Mapping[str, str], body: Body | None = None
@@ -226,7 +255,9 @@ class Connection:
             if self._socket is None:
                 self._socket = self._route.open(self.origin)
                 self.file = io.BufferedReader(socket.SocketIO(self._socket, "r"), _BLOCK)
-            return self._exchange(method, target, fields, body)
+            response = self._exchange(method, target, fields, body)
+            self._kept = True
+            return response
         except BaseException:
             self.close()
             raise
@@ -253,14 +284,24 @@ class Connection:
             else:
                 self._send(head)
                 self._send_body(body, chunked=chunked)
-        except (BrokenPipeError, ConnectionResetError):
+        except _HungUp as exc:
             # It may have said why before it hung up: read that, and use the connection no more.
             self.reusable = False
-            response = Response(self, method)
+            response = self._answer(method)
             if response.status < 400:
-                raise
+                raise Broken("the connection was closed before it had taken all") from exc
             return response
-        return Response(self, method)
+        return self._answer(method)
+
+    def _answer(self, method: str) -> Response:
+        try:
+            return Response(self, method)
+        except TimeoutError:
+            raise
+        except OSError as exc:
+            if self._kept:
+                raise _Stale from exc
+            raise
 
     def _send_body(self, body: Body | None, *, chunked: bool) -> None:
         if isinstance(body, bytes):
@@ -278,7 +319,12 @@ class Connection:
 
     def _send(self, data: bytes | memoryview) -> None:
         assert self._socket is not None
-        self._socket.sendall(data)
+        try:
+            self._socket.sendall(data)
+        except TimeoutError:
+            raise
+        except OSError as exc:
+            raise _HungUp from exc
 
     def close(self) -> None:
         """Closes it."""
@@ -359,7 +405,16 @@ class Route:
             return None
         found = getproxies()
         proxy = found.get(origin.scheme) or found.get("all")
-        return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
+        if proxy is None:
+            return None
+        scheme, _, rest = proxy.rpartition("://")
+        if scheme not in ("", "http"):
+            raise errors.SettingsError(
+                f"the proxy for {origin.scheme} is a {scheme} one, which Fairing can't talk to; "
+                f"name one on http in {origin.scheme.upper()}_PROXY, or leave the host out of "
+                f"proxies: NO_PROXY={origin.host}"
+            )
+        return f"http://{rest}"
 
     def _context(self, origin: Origin) -> ssl.SSLContext:
         with self._lock:
@@ -379,6 +434,7 @@ class Pool:
         self._idle: dict[Origin, list[Connection]] = {}
         self._all: weakref.WeakSet[Connection] = weakref.WeakSet()
         self._lock = threading.Lock()
+        self._closed = threading.Event()
 
     def request(
         self,
@@ -392,19 +448,32 @@ class Pool:
 
         Raises:
             OSError: no connection, or it broke.
+            Closed: the pool was closed.
         """
         while True:
             connection = self._take(origin)
-            was_used = connection.used
             try:
                 return connection.request(method, target, fields, body() if body else None)
-            except (Broken, BrokenPipeError, ConnectionResetError):
-                if not was_used:
-                    raise
+            except _Stale:
+                continue
+            except (OSError, ValueError) as exc:  # a ValueError: read from a closed file
+                if self._closed.is_set():
+                    raise Closed("stopped") from exc
+                raise
+
+    def pause(self, seconds: float) -> None:
+        """Waits.
+
+        Raises:
+            Closed: the pool was closed meanwhile.
+        """
+        if self._closed.wait(seconds):
+            raise Closed("stopped")
 
     def close(self) -> None:
         """Closes all of them, also under the threads that wait for an answer."""
         with self._lock:
+            self._closed.set()
             connections = list(self._all)
             self._idle.clear()
         for connection in connections:
@@ -412,6 +481,8 @@ class Pool:
 
     def _take(self, origin: Origin) -> Connection:
         with self._lock:
+            if self._closed.is_set():
+                raise Closed("stopped")
             idle = self._idle.get(origin)
             if idle:
                 return idle.pop()
@@ -461,7 +532,6 @@ def _tunnel(plain: socket.socket, origin: Origin, fields: Mapping[str, str]) -> 
         if not byte or len(head) > _LINE:
             raise Broken("the proxy closed the connection")
         head += byte
-    status = head.split(b" ", 2)[1:2]
-    if status != [b"200"]:
-        line = head.split(b"\r\n", 1)[0].decode("latin-1")
+    line = head.split(b"\r\n", 1)[0].decode("latin-1")
+    if line.split()[1:2] != ["200"]:
         raise Broken(f"the proxy refused to connect to {place}: {line}")
