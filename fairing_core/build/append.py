@@ -250,7 +250,8 @@ class _Work:
             base, user=self._changes.user, python=wants_python, cache=self._session.cache
         )
         _check_python(context.python, self._python or self._facts.python, base)
-        assert self._facts.uid is not None and self._facts.gid is not None
+        assert self._facts.uid is not None
+        assert self._facts.gid is not None
         code = CodeLayer(
             context.files,
             uid=self._facts.uid,

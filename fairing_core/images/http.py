@@ -15,7 +15,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from fairing_core import errors
@@ -368,10 +368,8 @@ class Route:
         """A connected socket, through TLS where the scheme wants it."""
         proxy = self._proxy(origin)
         via = Origin.of(proxy) if proxy else origin
-        plain = socket.create_connection(
-            (_bare(via.host), via.port),
-            timeout=CONNECT_SECONDS,  # type: ignore[arg-type]
-        )
+        address: Any = (_bare(via.host), via.port)
+        plain = socket.create_connection(address, timeout=CONNECT_SECONDS)
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if proxy and origin.scheme == "https":
