@@ -122,7 +122,7 @@ def _layer(recipe: Recipe, number: int, folder: Path) -> tuple[str, dict[str, An
 
 
 def _files(recipe: Recipe, number: int) -> Iterator[tuple[str, bytes]]:
-    """The files of a layer: of 4 KB to 4 MB, seven parts random and one of zeros."""
+    """The files of a layer: of 4 KB to 4 MB, random but for their ends."""
     if number == 0:
         yield "etc/os-release", b"ID=debian\nVERSION_ID=12\n"
         yield "etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n"
@@ -131,7 +131,7 @@ def _files(recipe: Recipe, number: int) -> Iterator[tuple[str, bytes]]:
     left, count = recipe.layers[number], 0
     while left:
         size = min(left, rng.choice((4_000, 64_000, 1 * MB, 4 * MB)))
-        content = rng.randbytes(size - size // 8) + bytes(size // 8)
+        content = rng.randbytes(size - size // 32) + bytes(size // 32)
         yield f"usr/lib/layer{number:02}/{count // 100:03}/{count:05}.bin", content
         left, count = left - size, count + 1
 

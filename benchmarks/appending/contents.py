@@ -6,6 +6,7 @@ of the same files, since crane takes one. That tar is there before the clock sta
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import random
@@ -20,13 +21,6 @@ from pathlib import Path
 MB = 1_000_000
 MARK = "# run "
 TOKEN = len(uuid.uuid4().hex)
-CODE = '''
-def step_{number}(state, batch):
-    """Takes one step with the batch, and gives what the next one starts from."""
-    scaled = [weight * {factor} for weight in state["weights"]]
-    return {{**state, "weights": scaled, "seen": state["seen"] + len(batch) + {number}}}
-
-'''
 
 
 @dataclass(frozen=True)
@@ -117,12 +111,16 @@ def _installed() -> Iterator[tuple[str, Path]]:
 
 
 def _program(size: int, seed: int = 0) -> bytes:
-    """Python of that size: as much alike from function to function as code is."""
-    rng = random.Random(f"program {seed}")
-    text = f"{MARK}{'0' * TOKEN}\n"
-    while len(text) < size:
-        text += CODE.format(number=rng.randint(0, 99_999), factor=rng.random())
-    return text[:size].encode()
+    """Code of that size: a token's line, then a piece of this Python's own library."""
+    library = _library()
+    start = random.Random(f"program {seed}").randrange(len(library) - size)
+    return (f"{MARK}{'0' * TOKEN}\n".encode() + library[start:])[:size]
+
+
+@functools.cache
+def _library() -> bytes:
+    modules = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))
+    return b"".join(module.read_bytes() for module in modules)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -11,11 +11,15 @@ from benchmarks.appending.cases import PACK, PACK_TARGET, PEAK_MB
 from benchmarks.appending.contents import small_files
 from benchmarks.appending.measure import timed, weighed
 
-# TODO: the layer's real call
 OURS = """
-import sys, tarfile
-with tarfile.open(sys.argv[2], "w:gz", compresslevel=1) as tar:
-    tar.add(sys.argv[1])
+import sys
+from pathlib import Path
+from fairing_core.build import codec, layer
+from fairing_core.preprocess.folder import package_folder
+files = package_folder(Path(sys.argv[1])).files
+with open(sys.argv[2], "wb") as output:
+    for block in codec.Compressor().blocks(layer.tar(files, uid=0, gid=0)):
+        output.write(block)
 """
 THEIRS = 'tar -c -C "$1" . | gzip -1 > "$2"'
 

@@ -74,10 +74,11 @@ class Setting:
 
     def run(self, tool: Tool, task: Task) -> float:
         """The seconds that a run takes."""
+        tool.prepare(task)
         return sum(timed(command, task.environ) for command in tool.commands(task))
 
     def weigh(self, tool: Tool, task: Task) -> float:
-        """The most memory of a run, in MB."""
+        """The most memory of a run that is prepared, in MB."""
         commands = tool.commands(task)
         return max(weighed(command, task.environ, self.folder) for command in commands)
 
@@ -172,6 +173,7 @@ def _count(case: Case, setting: Setting, side: Side) -> Counted:
     if side.into not in FORGETFUL:
         setting.run(side.tool, setting.task(side))
     task = setting.task(side)
+    side.tool.prepare(task)
     setting.sites.carried()
     requests = setting.registries.requests(LINKS[case.link])
     peak = setting.weigh(side.tool, task)

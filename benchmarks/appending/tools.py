@@ -6,7 +6,6 @@ import hashlib
 import json
 import shutil
 import sys
-import uuid
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,10 @@ from benchmarks.appending.measure import timed
 
 PIECE = 1 << 20
 OCI = "application/vnd.oci.image"
+QUIETLY = ("--silent", "--show-error", "--config")
+NOTHING = 'data = ""'
+HEADS = ("answer-layer", "answer-config")
+LAYER, CONFIG, MANIFEST = "layer.gz", "config.json", "manifest.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +44,23 @@ class Tool(Protocol):
         """What cases call it."""
         ...
 
+    def prepare(self, task: Task) -> None:
+        """Makes what has to be there before the clock starts."""
+        ...
+
     def commands(self, task: Task) -> Iterator[list[str]]:
         """Commands to be timed, one after the other; what happens in between is not."""
         ...
 
 
-class Ours:
+class Ready:
+    """A tool that needs nothing before."""
+
+    def prepare(self, task: Task) -> None:
+        """Nothing."""
+
+
+class Ours(Ready):
     """Our command line."""
 
     name = "ours"
@@ -59,7 +73,7 @@ class Ours:
 
 
 @dataclass(frozen=True)
-class Crane:
+class Crane(Ready):
     """`crane append`, of a tar that is there already."""
 
     binary: Path
@@ -72,7 +86,7 @@ class Crane:
 
 
 @dataclass(frozen=True)
-class Docker:
+class Docker(Ready):
     """`docker build` by BuildKit, then `docker push`; the engine has the base."""
 
     host: str
@@ -107,59 +121,79 @@ class Floor:
 
     name = "floor"
 
-    def commands(self, task: Task) -> Iterator[list[str]]:
-        """What opens the uploads, then what sends; the work of any builder is done in between."""
-        host, _, rest = task.target.partition("/")
-        repository, _, tag = rest.partition(":")
-        root = f"{'http' if task.plain else 'https'}://{host}"
-        api = f"{root}/v2/{repository}"
-        base = task.base.partition("/")[2].partition(":")
-        layer, config, manifest, digests = _image(task, f"{root}/v2/{base[0]}", base[2])
-        heads = [task.folder / f"answer-{number}" for number in range(2)]
-        posts = [_request(f"{api}/blobs/uploads/", 'data = ""', head=head) for head in heads]
+    def prepare(self, task: Task) -> None:
+        """Makes the blobs; has the base in the repository, unless that is a new one."""
+        root, repository, _ = _places(task)
+        image = _image(task)
         mounts = [
-            _request(f"{api}/blobs/uploads/?mount={digest}&from={base[0]}", 'data = ""')
-            for digest in digests
+            _request(
+                f"{root}/v2/{repository}/blobs/uploads/?mount={layer['digest']}"
+                f"&from={_repository(task.base)[1]}",
+                NOTHING,
+            )
+            for layer in image["layers"][:-1]
+        ]
+        posts = [
+            _request(f"{root}/v2/{repository}/blobs/uploads/", NOTHING, head=task.folder / head)
+            for head in HEADS
         ]
         if repository.startswith("new/"):
             posts += mounts
         else:
-            timed(_curl(task, mounts), task.environ)  # as if the run before had done it
-        yield _curl(task, posts)
+            timed(_curl(task, "mounts", mounts), task.environ)  # as if the run before had done it
+        _curl(task, "posts", posts)
+
+    def commands(self, task: Task) -> Iterator[list[str]]:
+        """What opens the uploads, then what sends."""
+        yield ["curl", *QUIETLY, str(task.folder / "posts")]
+        root, repository, tag = _places(task)
         puts = []
-        for head, path in zip(heads, (layer, config), strict=True):
-            where = _location(head)
+        for head, name in zip(HEADS, (LAYER, CONFIG), strict=True):
+            where = _location(task.folder / head)
             where = f"{root}{where}" if where.startswith("/") else where
+            path = task.folder / name
             url = f"{where}{'&' if '?' in where else '?'}digest={_digest(path)}"
             puts.append(_put(url, path, "application/octet-stream"))
-        puts.append(_put(f"{api}/manifests/{tag}", manifest, f"{OCI}.manifest.v1+json"))
-        yield _curl(task, puts)
+        url = f"{root}/v2/{repository}/manifests/{tag}"
+        puts.append(_put(url, task.folder / MANIFEST, f"{OCI}.manifest.v1+json"))
+        yield _curl(task, "puts", puts)
 
 
-def _image(task: Task, api: str, tag: str) -> tuple[Path, Path, Path, list[str]]:
-    """Files of the layer, the config and the manifest; and the digests of the base's layers."""
-    layer, diff_id = task.folder / "layer.gz", hashlib.sha256()
+def _repository(image: str) -> tuple[str, str, str]:
+    """Host, repository and tag of an image's name."""
+    host, _, rest = image.partition("/")
+    repository, _, tag = rest.partition(":")
+    return host, repository, tag
+
+
+def _places(task: Task) -> tuple[str, str, str]:
+    host, repository, tag = _repository(task.target)
+    return f"{'http' if task.plain else 'https'}://{host}", repository, tag
+
+
+def _image(task: Task) -> dict[str, Any]:
+    """Writes the files of layer, config and manifest; gives the manifest."""
+    layer, diff_id = task.folder / LAYER, hashlib.sha256()
     gzip = _compressor()
     with task.content.tar.open("rb") as source, layer.open("wb") as output:
         while piece := source.read(PIECE):
             diff_id.update(piece)
             output.write(gzip.compress(piece))
         output.write(gzip.flush())
-    accept = f"{OCI}.manifest.v1+json"
-    manifest = _get(task, f"{api}/manifests/{tag}", accept)
+    _, base, tag = _repository(task.base)
+    api = f"{_places(task)[0]}/v2/{base}"
+    manifest = _get(task, f"{api}/manifests/{tag}", f"{OCI}.manifest.v1+json")
     config = _get(task, f"{api}/blobs/{manifest['config']['digest']}", "*/*")
-    mounts = [each["digest"] for each in manifest["layers"]]
     config["rootfs"]["diff_ids"].append(f"sha256:{diff_id.hexdigest()}")
     config["history"].append({"created_by": "curl"})
-    files = task.folder / "config.json", task.folder / "manifest.json"
-    files[0].write_text(json.dumps(config))
+    written = task.folder / CONFIG
+    written.write_text(json.dumps(config))
     kind = manifest["layers"][0]["mediaType"]
     size = layer.stat().st_size
     manifest["layers"].append({"mediaType": kind, "digest": _digest(layer), "size": size})
-    manifest["config"]["digest"] = _digest(files[0])
-    manifest["config"]["size"] = files[0].stat().st_size
-    files[1].write_text(json.dumps(manifest))
-    return layer, *files, mounts
+    manifest["config"] |= {"digest": _digest(written), "size": written.stat().st_size}
+    (task.folder / MANIFEST).write_text(json.dumps(manifest))
+    return manifest
 
 
 def _compressor() -> Any:
@@ -172,15 +206,17 @@ def _compressor() -> Any:
 
 def _get(task: Task, url: str, accept: str) -> dict[str, Any]:
     told = task.folder / "told"
-    timed(_curl(task, [_request(url, f'header = "Accept: {accept}"', to=told)]), task.environ)
+    request = _request(url, f'header = "Accept: {accept}"', to=told)
+    timed(_curl(task, "get", [request]), task.environ)
     found: dict[str, Any] = json.loads(told.read_text())
     return found
 
 
-def _curl(task: Task, requests: list[str]) -> list[str]:
-    path = task.folder / f"curl-{uuid.uuid4().hex}"
+def _curl(task: Task, name: str, requests: list[str]) -> list[str]:
+    """One curl for all of them, one after the other on one connection."""
+    path = task.folder / name
     path.write_text("next\n".join(requests))
-    return ["curl", "--silent", "--show-error", "--config", str(path)]
+    return ["curl", *QUIETLY, str(path)]
 
 
 def _request(url: str, *lines: str, head: Path | None = None, to: Path | None = None) -> str:
