@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import functools
 import json
 import shutil
 import signal
@@ -25,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.appending import base as bases
 from benchmarks.appending import contents
-from benchmarks.appending.cases import AGAINST, CASES, INTO, PACK
+from benchmarks.appending.cases import AGAINST, CASES, INTO, PACK, Case
 from benchmarks.appending.contents import Content
 from benchmarks.appending.measure import Failed, timed
 from benchmarks.appending.packing import packed
@@ -104,45 +105,65 @@ def _rows(bench: Bench, names: Sequence[str], chosen: argparse.Namespace) -> lis
     bench.cache.mkdir(parents=True, exist_ok=True)
     if (free := shutil.disk_usage(bench.cache).free) < need:
         sys.exit(f"{bench.cache} has {free / GB:.1f} GB left, and {need / GB:.0f} GB are needed")
-    base = bases.made(bases.Recipe(), bench.run.parent, _say)
-    registries = Registries(bench)
     rows = []
     with tempfile.TemporaryDirectory(dir=bench.run.parent) as scratch:
         folder = Path(scratch)
-        made = {name: CONTENTS[name](folder) for name in {case.content for case in cases}}
-        with registries.up(docker=with_docker):
-            tools = _tools(bench)
-            with registries.sites(LINKS["loopback"]) as sites:
-                image = f"{sites.home}/{BASE}"
-            timed([str(bench.bin / "crane"), "push", str(base.folder), image], {})
-            if with_docker:
-                engine = tools["docker"]
-                assert isinstance(engine, Docker)
-                timed([engine.binary, "pull", "-q", image], engine.environ)
-            for case in cases:
-                _say(case.name)
-                slow = case.against == "docker" or case.into == "first"
-                here = folder / "runs" / case.name
-                here.mkdir(parents=True)
-                try:
-                    row = measure(
-                        case,
-                        sides_of(case, tools),
-                        chosen.docker_pairs if slow else chosen.pairs,
-                        registries=registries,
-                        base=base,
-                        content=made[case.content],
-                        folder=here,
-                    )
-                except Failed as exc:
-                    _say(str(exc))
-                    row = {"case": case.name, "failed": str(exc)}
-                rows.append(row)
-                shutil.rmtree(here)
+        if cases:
+            registries = Registries(bench)
+            with registries.up(docker=with_docker):
+                rows += _pushed(cases, registries, chosen, folder)
         if PACK in names:
             _say(PACK)
-            rows.append(packed(folder, chosen.pairs))
+            rows.append(_tried(PACK, lambda: packed(folder, chosen.pairs)))
     return rows
+
+
+def _pushed(
+    cases: Sequence[Case], registries: Registries, chosen: argparse.Namespace, folder: Path
+) -> list[dict[str, Any]]:
+    bench = registries.bench
+    base = bases.made(bases.Recipe(), bench.run.parent, _say)
+    made = {name: CONTENTS[name](folder) for name in {case.content for case in cases}}
+    tools = _tools(bench)
+    with registries.sites(LINKS["loopback"]) as sites:
+        image = f"{sites.home}/{BASE}"
+    timed([str(bench.bin / "crane"), "push", str(base.folder), image], {})
+    if any(case.against == "docker" for case in cases):
+        engine = tools["docker"]
+        assert isinstance(engine, Docker)
+        timed([engine.binary, "pull", "-q", image], engine.environ)
+
+    def row(case: Case) -> dict[str, Any]:
+        slow = case.against == "docker" or case.into == "first"
+        here = folder / "runs" / case.name
+        here.mkdir(parents=True)
+        try:
+            return measure(
+                case,
+                sides_of(case, tools),
+                chosen.docker_pairs if slow else chosen.pairs,
+                registries=registries,
+                base=base,
+                content=made[case.content],
+                folder=here,
+            )
+        finally:
+            shutil.rmtree(here)
+
+    rows = []
+    for case in cases:
+        _say(case.name)
+        rows.append(_tried(case.name, functools.partial(row, case)))
+    return rows
+
+
+def _tried(name: str, row: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The row, or what failed: the other cases are measured all the same."""
+    try:
+        return row()
+    except Failed as exc:
+        _say(str(exc))
+        return {"case": name, "failed": str(exc)}
 
 
 def _tools(bench: Bench) -> dict[str, Tool]:

@@ -49,7 +49,7 @@ def timed(command: Sequence[str], environ: Mapping[str, str]) -> float:
         raise Failed(f"{' '.join(command)}: {exc}") from exc
     taken = time.perf_counter() - started
     if done.returncode:
-        last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-15:])
+        last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-6:])
         raise Failed(f"{' '.join(command)}: ended with {done.returncode}:\n{last}")
     return taken
 
