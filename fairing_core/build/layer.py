@@ -163,7 +163,7 @@ def _entries(
             seen.add(parent)
             if not parent.startswith(ours):
                 break
-            head = headers.folder(_name(parent), 0o755) + head
+            head = headers.folder(_name(parent[:-1]), 0o755) + head
             parent = parent[: parent.rindex("/", 0, -1) + 1]
         yield file, head
 
