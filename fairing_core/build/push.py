@@ -34,7 +34,6 @@ _WORKERS = 8
 _HOMES = 8
 """Repositories that are remembered of one blob, the newest first."""
 _TOLD_EVERY = 0.2  # seconds between two reports
-_ELSEWHERE = ("foreign", "nondistributable")  # layers that registries don't hold
 
 
 @dataclass
@@ -237,7 +236,7 @@ class Push:
         return [
             self.start(self._place, base, layer)
             for layer in layers
-            if layer not in there and not any(kind in layer.media_type for kind in _ELSEWHERE)
+            if layer not in there and not layer.is_elsewhere
         ]
 
     def _place(self, base: Base, blob: Descriptor) -> None:

@@ -12,7 +12,6 @@ import io
 import os
 import socket
 import threading
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -70,6 +69,10 @@ class Origin(NamedTuple):
 
 class Broken(ConnectionError):
     """The connection ended too soon, or what came is no HTTP."""
+
+
+class TooLong(Broken):
+    """An answer is longer than what was asked for can be."""
 
 
 class Closed(ConnectionError):
@@ -146,7 +149,7 @@ class Response:
             found += block
             if len(found) > limit:
                 self._connection.close()
-                raise Broken(f"an answer of more than {limit:,} bytes")
+                raise TooLong(f"an answer of more than {limit:,} bytes")
         return bytes(found)
 
     def close(self) -> None:
@@ -336,6 +339,7 @@ class Connection:
                 self.file.close()
             with suppress(OSError):
                 self._socket.close()
+        self._release(self)
 
     def release(self) -> None:
         """Called by the answer once it is read."""
@@ -368,8 +372,8 @@ class Route:
         """A connected socket, through TLS where the scheme wants it."""
         proxy = self._proxy(origin)
         via = Origin.of(proxy) if proxy else origin
-        address: Any = (_bare(via.host), via.port)
-        plain = socket.create_connection(address, timeout=CONNECT_SECONDS)
+        place: Any = (_bare(via.host), via.port)  # typeshed knows no host in bytes
+        plain = socket.create_connection(place, timeout=CONNECT_SECONDS)
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if proxy and origin.scheme == "https":
@@ -430,7 +434,7 @@ class Pool:
     def __init__(self, route: Route) -> None:
         self._route = route
         self._idle: dict[Origin, list[Connection]] = {}
-        self._all: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._all: set[Connection] = set()
         self._lock = threading.Lock()
         self._closed = threading.Event()
 
@@ -490,7 +494,10 @@ class Pool:
 
     def _put(self, connection: Connection) -> None:
         with self._lock:
-            self._idle.setdefault(connection.origin, []).append(connection)
+            if connection.reusable:
+                self._idle.setdefault(connection.origin, []).append(connection)
+            else:
+                self._all.discard(connection)
 
 
 def is_loopback(host: str) -> bool:

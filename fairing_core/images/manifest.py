@@ -67,15 +67,18 @@ class Platform(NamedTuple):
         return "/".join(part for part in self if part)
 
     def rank(self, other: Platform) -> int:
-        """How well `other` serves this one: 0 not at all, higher is better."""
+        """How well `other` serves this one: 0 not at all, higher is better.
+
+        An `other` without an architecture, as an index's entry for another index, may or may not.
+        """
+        if not other.architecture:
+            return 1
         if (self.os, self.architecture) != (other.os, other.architecture):
             return 0
         usual = _VARIANTS.get(self.architecture, "")
         if (self.variant or usual) == (other.variant or usual):
             return 3
-        if not self.variant:
-            return 1
-        return 0
+        return 0 if self.variant else 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,11 @@ class Descriptor:
     size: int
     media_type: str
     urls: tuple[str, ...] = field(default=(), kw_only=True)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it is a layer that registries don't hold, as Windows' are."""
+        return any(kind in self.media_type for kind in ("foreign", "nondistributable"))
 
     @classmethod
     def of(cls, table: Any, image: str) -> Descriptor:
@@ -155,10 +163,7 @@ def read(raw: bytes, media_type: str, image: str) -> Manifest | Index:
     Raises:
         ImageError: it is damaged, or of a kind that can't be built on (schema 1, an artifact).
     """
-    try:
-        table = json.loads(raw)
-    except ValueError:
-        table = None
+    table = _json(raw)
     if not isinstance(table, dict):
         raise errors.ImageError(f"the manifest of {image} is damaged: it is no JSON object")
     kind = str(table.get("mediaType") or media_type.partition(";")[0].strip())
@@ -198,13 +203,32 @@ def read_config(raw: bytes, image: str) -> dict[str, Any]:
     Raises:
         ImageError: it is damaged.
     """
-    try:
-        table = json.loads(raw)
-    except ValueError:
-        table = None
+    table = _json(raw)
     if not isinstance(table, dict) or not isinstance(table.get("rootfs"), dict):
         raise errors.ImageError(f"the config of {image} is damaged: it has no rootfs")
+    inner = table.get("config") or {}
+    if not (
+        isinstance(inner, dict)
+        and _is_list_of(str, table["rootfs"].get("diff_ids"))
+        and _is_list_of(dict, table.get("history"))
+        and _is_list_of(str, inner.get("Env"))
+        and isinstance(inner.get("Labels") or {}, dict)
+    ):
+        raise errors.ImageError(f"the config of {image} is damaged: it is none that runs")
     return table
+
+
+def _is_list_of(kind: type, value: object) -> bool:
+    return value is None or (
+        isinstance(value, list) and all(isinstance(each, kind) for each in value)
+    )
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
 
 
 def dump(table: Mapping[str, Any]) -> bytes:
@@ -219,7 +243,10 @@ def _entries(table: Mapping[str, Any], image: str) -> tuple[tuple[Platform, Desc
     entries = []
     for entry in manifests:
         descriptor = Descriptor.of(entry, image)
-        platform = Platform.of(entry.get("platform") or {})
+        told = entry.get("platform") or {}
+        if not isinstance(told, dict):
+            raise errors.ImageError(f"the index of {image} has a damaged entry: {entry!r}")
+        platform = Platform.of(told)
         if platform.os != "unknown":  # attestations, as BuildKit writes them
             entries.append((platform, descriptor))
     return tuple(entries)

@@ -5,16 +5,15 @@ Source: OCI distribution specification v1.1.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
-import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urljoin, urlsplit
 
 from fairing_core import errors
 from fairing_core.images import http
+from fairing_core.images.answers import asked_pause, diagnosis
 from fairing_core.images.cache import Cache
 from fairing_core.images.tokens import Authorizer
 
@@ -94,35 +93,47 @@ class Remote:
             UntrustedRegistry: its certificate is not trusted.
             RegistryDenied: its token server refuses.
         """
-        for attempt in range(1, tries + 1):
+        attempt = 1
+        while True:
             try:
                 response = self._ask(method, target, fields or {}, body)
             except OSError as exc:
-                if isinstance(exc, errors.FairingError):
+                if isinstance(exc, errors.FairingError | http.Closed):
                     raise
                 if self._forget_https(exc):
                     continue
                 if attempt == tries or not _may_pass(exc):
                     raise self._unreachable(exc) from exc
                 logger.info("%s %s: %s; trying again", method, self.host, exc)
-                time.sleep(_pause(attempt))
+                self._pool.pause(_pause(attempt))
             else:
                 if attempt == tries or not self.waited(response, attempt):
                     return response
-        raise AssertionError("unreachable")
+            attempt += 1
 
     def waited(self, response: http.Response, attempt: int) -> bool:
         """Whether an answer is worth another try; waits before that as long as it asks for."""
         if response.status not in _AGAIN:
             return False
-        asked = _asked_pause(response)
+        asked = asked_pause(response.field("retry-after"))
         if asked is not None and asked > LONGEST_PAUSE:
             return False
         pause = max(_pause(attempt), asked or 0.0)
         logger.info("%s answered %d; trying again in %.1f s", self.host, response.status, pause)
         response.close()
-        time.sleep(pause)
+        self._pool.pause(pause)
         return True
+
+    def broke(self, exc: OSError, attempt: int, tries: int) -> None:
+        """Waits before the next try, after the connection broke within an answer.
+
+        Raises:
+            RegistryUnreachable: it was the last of the `tries`.
+        """
+        if attempt == tries or isinstance(exc, http.Closed):
+            raise self._unreachable(exc) from exc
+        logger.info("%s: %s; trying again", self.host, exc)
+        self._pool.pause(_pause(attempt))
 
     def _ask(
         self,
@@ -137,7 +148,8 @@ class Remote:
         for _ in range(8):
             origin, path = _split(url)
             own = origin == here
-            sent = self._auth.field() if own else None
+            secure = origin.scheme == "https"
+            sent = self._auth.field(secure=secure) if own else None
             more = {"User-Agent": "fairing", **fields}
             if sent:
                 more["Authorization"] = sent
@@ -148,7 +160,7 @@ class Remote:
             elif response.status == 401 and own and not refused:
                 refused = sent is not None
                 wanted = response.field("www-authenticate")
-                if not self._auth.refused(wanted, sent, secure=origin.scheme == "https"):
+                if not self._auth.refused(wanted, sent, secure=secure):
                     return response
                 response.close()
             elif response.status in _REDIRECTS and response.field("location"):
@@ -191,6 +203,8 @@ class Remote:
             return False
         if response.field("content-type") or response.field("docker-distribution-api-version"):
             return False
+        if self._probe() == "http":
+            return False
         response.close()
         with self._lock:
             self._scheme = None
@@ -211,6 +225,12 @@ class Remote:
 
     def _redirected(self, url: str, location: str) -> str:
         there = urljoin(url, location)
+        try:
+            http.Origin.of(there)
+        except ValueError as exc:
+            raise errors.RegistryError(
+                f"{self.host} names a place that can't be reached: {exc}", host=self.host
+            ) from None
         if url.startswith("https:") and not there.startswith("https:"):
             raise errors.RegistryError(
                 f"{self.host} redirects to {_shown(there)}, which is not encrypted; not followed",
@@ -244,17 +264,20 @@ class Remote:
             content = response.read(_LARGEST)
         except OSError:
             content = b""
-        self.fail_with(response.status, content, what)
+        pause = asked_pause(response.field("retry-after"))
+        self.fail_with(response.status, content, what, pause=pause)
 
-    def fail_with(self, status: int, content: bytes, what: str) -> NoReturn:
-        """Raises what an answer with that status and body means.
+    def fail_with(
+        self, status: int, content: bytes, what: str, *, pause: float | None = None
+    ) -> NoReturn:
+        """Raises what an answer with that status and body means; `pause` are seconds to wait.
 
         Raises:
             RegistryDenied: 401 or 403.
             ImageNotFound: 404.
             RegistryError: anything else.
         """
-        code, said = _diagnosis(content)
+        code, said = diagnosis(content)
         tail = f"{said} (status {status}{f', {code}' if code else ''})"
         kind: type[errors.RegistryError] = errors.RegistryError
         if status in (401, 403) or code in ("DENIED", "UNAUTHORIZED"):
@@ -271,6 +294,8 @@ class Remote:
             kind = errors.ImageNotFound
         elif status == 429:
             tail += "; it asks to be left alone for a while: try again later, or log in"
+        if pause:
+            tail += f". It may answer again in {pause:,.0f} s"
         raise kind(f"{what}: {tail}", host=self.host, status=status, code=code)
 
     def _unreachable(self, exc: OSError) -> errors.RegistryError:
@@ -284,7 +309,7 @@ class Remote:
                 f"name its authority's file with {setting} ca, or in SSL_CERT_FILE",
                 host=self.host,
             )
-        if isinstance(exc, ssl.SSLError) and self._scheme == "https":
+        if isinstance(exc, ssl.SSLError) and not _may_pass(exc):
             return errors.RegistryUnreachable(
                 f"{self.host} does not speak TLS ({exc.reason}); if it is a registry on plain "
                 f"http that you trust your network with, say so: {setting} plain_http = true",
@@ -330,33 +355,3 @@ def _may_pass(exc: OSError) -> bool:
     if isinstance(exc, ssl.SSLError):
         return isinstance(exc, ssl.SSLEOFError | ssl.SSLZeroReturnError)
     return True
-
-
-def _asked_pause(response: http.Response) -> float | None:
-    """Seconds that Retry-After asks for (RFC 9110, 10.2.3)."""
-    text = response.field("retry-after")
-    if not text:
-        return None
-    if text.isdecimal():
-        return float(text)
-    from email.utils import parsedate_to_datetime
-
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return None
-
-
-def _diagnosis(content: bytes) -> tuple[str | None, str]:
-    """The registry's own code and message, as far as it gave some."""
-    try:
-        first = json.loads(content)["errors"][0]
-        code, said = str(first.get("code") or "") or None, str(first.get("message") or "")
-        detail = first.get("detail")
-        if detail and isinstance(detail, str | dict | list):
-            text = detail if isinstance(detail, str) else json.dumps(detail)
-            said = f"{said}: {text[:300]}" if said else text[:300]
-    except (ValueError, LookupError, TypeError, AttributeError):
-        said = content[:200].decode("utf-8", "replace").strip().partition("\n")[0]
-        return None, f"it answered {said!r}" if said else "it did not say why"
-    return code, said or "it did not say why"

@@ -18,6 +18,7 @@ from fairing_core.images.reference import ImageRef
 from fairing_core.images.remote import Remote
 
 _BLOB = "application/octet-stream"
+_ALGORITHMS = ("sha256", "sha384", "sha512")
 _TRIES = 5
 """Of a blob whose upload broke: each in a new session, from its first byte."""
 
@@ -51,12 +52,9 @@ class Repository:
             RegistryError: its bytes are not those that its digest names.
         """
         what = f"can't read {self._image(reference)}"
-        response = self.remote.request(
-            "GET", f"{self._path}/manifests/{reference}", {"Accept": manifest.ACCEPT}
-        )
-        if response.status != 200:
-            self.fail(response, what)
-        raw = self._read(response, what)
+        target = f"{self._path}/manifests/{reference}"
+        accept = {"Accept": manifest.ACCEPT}
+        raw, response = self._read(lambda: self.remote.request("GET", target, accept), what)
         if ":" in reference:
             self._verify(raw, reference, what)
         return raw, response.field("content-type")
@@ -65,21 +63,19 @@ class Repository:
         """A small blob, checked against its digest."""
         if blob.size > manifest.LARGEST:
             raise errors.ImageError(f"{what}: it has {blob.size:,} bytes, more than any should")
-        response = self._get(blob, what)
-        raw = self._read(response, what)
+        raw, _ = self._read(lambda: self._get(blob, what), what)
         self._verify(raw, blob.digest, what)
         return raw
 
     def stream(self, blob: Descriptor, *, progress: Callable[[int], object]) -> Iterator[bytes]:
         """A blob's bytes as they come, checked against its digest at the end."""
         what = f"can't read a layer of {self.full_name}"
-        algorithm = blob.digest.partition(":")[0]
-        checked = hashlib.new(algorithm)
-        for block in self._get(blob, what).blocks():
+        checked = _Check(blob.digest, what)
+        for block in self._blocks(blob, what):
             checked.update(block)
             progress(len(block))
             yield block
-        if f"{algorithm}:{checked.hexdigest()}" != blob.digest:
+        if checked.size != blob.size or checked.digest != blob.digest:
             raise errors.RegistryError(
                 f"{what}: its bytes are not those that {blob.digest} names; the registry, or "
                 "something before it, is damaged",
@@ -191,30 +187,58 @@ class Repository:
                 response.close()
                 return
             # 401: its token is new now. 404, 416: the registry has lost the upload, or its place.
-            anew = response.status in (401, 404, 416) or self.remote.waited(response, attempt)
-            if attempt == _TRIES or not anew:
+            anew = attempt < _TRIES and (
+                response.status in (401, 404, 416) or self.remote.waited(response, attempt)
+            )
+            if not anew:
                 self.fail(response, f"can't push to {self.full_name}")
             response.close()
 
-    def _get(self, blob: Descriptor, what: str) -> http.Response:
-        response = self.remote.request("GET", f"{self._path}/blobs/{blob.digest}")
-        if response.status != 200:
+    def _get(self, blob: Descriptor, what: str, start: int = 0) -> http.Response:
+        fields = {"Range": f"bytes={start}-"} if start else {}
+        response = self.remote.request("GET", f"{self._path}/blobs/{blob.digest}", fields)
+        if response.status != 200 and not (start and response.status == 206):
             self.fail(response, what)
         return response
 
-    def _read(self, response: http.Response, what: str) -> bytes:
-        try:
-            return response.read(manifest.LARGEST)
-        except OSError as exc:
-            raise errors.RegistryError(f"{what}: {exc}", host=self.remote.host) from exc
+    def _blocks(self, blob: Descriptor, what: str) -> Iterator[bytes]:
+        """A blob's bytes; where the connection breaks, it goes on from there with another."""
+        done = 0
+        for attempt in range(1, _TRIES + 1):
+            response = self._get(blob, what, done)
+            skipped = done if response.status == 200 else 0
+            try:
+                for block in response.blocks():
+                    rest = block[skipped:] if skipped else block
+                    skipped -= len(block) - len(rest)
+                    done += len(rest)
+                    if rest:
+                        yield rest
+            except errors.FairingError:
+                raise
+            except OSError as exc:
+                self.remote.broke(exc, attempt, _TRIES)
+            else:
+                return
+
+    def _read(self, ask: Callable[[], http.Response], what: str) -> tuple[bytes, http.Response]:
+        """A short answer, asked for again where the connection breaks within it."""
+        for attempt in range(1, _TRIES + 1):
+            response = ask()
+            if response.status != 200:
+                self.fail(response, what)
+            try:
+                return response.read(manifest.LARGEST), response
+            except http.TooLong as exc:
+                raise errors.RegistryError(f"{what}: {exc}", host=self.remote.host) from exc
+            except OSError as exc:
+                self.remote.broke(exc, attempt, _TRIES)
+        raise AssertionError("unreachable")
 
     def _verify(self, raw: bytes, digest: str, what: str) -> None:
-        algorithm = digest.partition(":")[0]
-        try:
-            found = f"{algorithm}:{hashlib.new(algorithm, raw).hexdigest()}"
-        except ValueError:
-            raise errors.ImageError(f"{what}: digests of kind {algorithm!r} are unknown") from None
-        if found != digest:
+        checked = _Check(digest, what)
+        checked.update(raw)
+        if checked.digest != digest:
             raise errors.RegistryError(
                 f"{what}: its bytes are not those that {digest} names but {digest_of(raw)}; the "
                 "registry, or something before it, is damaged",
@@ -227,3 +251,22 @@ class Repository:
 
 def _closing(url: str, digest: str) -> str:
     return f"{url}{'&' if '?' in url else '?'}digest={quote(digest, safe='')}"
+
+
+class _Check:
+    """The size and digest of bytes that pass by, by the algorithm of another digest."""
+
+    def __init__(self, digest: str, what: str) -> None:
+        self._algorithm = digest.partition(":")[0]
+        if self._algorithm not in _ALGORITHMS:
+            raise errors.ImageError(f"{what}: digests of kind {self._algorithm!r} are unknown")
+        self._hash = hashlib.new(self._algorithm)
+        self.size = 0
+
+    def update(self, block: bytes) -> None:
+        self._hash.update(block)
+        self.size += len(block)
+
+    @property
+    def digest(self) -> str:
+        return f"{self._algorithm}:{self._hash.hexdigest()}"

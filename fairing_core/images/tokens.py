@@ -14,12 +14,15 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 from urllib.parse import quote, urlencode, urlsplit
 
 from fairing_core import errors
 from fairing_core.images import http
+from fairing_core.images.answers import diagnosis
 from fairing_core.images.cache import Cache
+from fairing_core.images.keychain import IDENTITY_TOKEN, REGISTRY_TOKEN
 
 if TYPE_CHECKING:
     from fairing_core.types import Credentials
@@ -44,8 +47,9 @@ class Challenge(NamedTuple):
         """The best challenge of a WWW-Authenticate field; None where we know none of them."""
         found = {}
         starts = list(_SCHEME.finditer(field))
-        for start, after in zip(starts, [*starts[1:], None], strict=True):
-            rest = field[start.end() : after.start() if after else None]
+        ends = [*(start.start() for start in starts[1:]), len(field)]
+        for start, end in zip(starts, ends, strict=False):
+            rest = field[start.end() : end]
             values = {m[1].lower(): m[2] or m[3] or "" for m in _PARAMETER.finditer(rest)}
             scheme = start[1].lower()
             found[scheme] = cls(scheme, values.get("realm", ""), values.get("service", ""))
@@ -83,7 +87,8 @@ class Authorizer:
         self._field: str | None = None
         self._expires = float("inf")
         known = cache.load("challenges", host)
-        self._challenge = Challenge(*known) if _is_challenge(known) else None
+        self._kept = Challenge(*known) if _is_challenge(known) else None
+        self._challenge: Challenge | None = None
 
     @property
     def user(self) -> str | None:
@@ -105,9 +110,18 @@ class Authorizer:
             if self._challenge is None or self._challenge.scheme == "bearer":
                 self._field = None
 
-    def field(self) -> str | None:
-        """The Authorization to send, as far as one is known to be wanted."""
+    def field(self, *, secure: bool) -> str | None:
+        """The Authorization to send, as far as one is known to be wanted.
+
+        Args:
+            secure: whether it will be sent through TLS.
+        """
         with self._lock:
+            if self._kept is not None:
+                challenge, self._kept = self._kept, None
+                with suppress(errors.RegistryError):  # it was http then, and is https now
+                    _check(challenge, self._host, secure=secure)
+                    self._challenge = challenge
             if self._challenge is None:
                 return None
             if self._field is None or time.time() >= self._expires:
@@ -131,8 +145,7 @@ class Authorizer:
             challenge = Challenge.parse(www_authenticate) or self._challenge
             if challenge is None:
                 return False
-            if challenge.scheme == "bearer":
-                _check_realm(challenge.realm, self._host, secure=secure)
+            _check(challenge, self._host, secure=secure)
             if challenge != self._challenge:
                 self._challenge = challenge
                 self._cache.save("challenges", self._host, list(challenge))
@@ -150,10 +163,13 @@ class Authorizer:
         if challenge.scheme == "basic":
             self._field = _basic(who) if who else None
             return
+        if who and who.username == REGISTRY_TOKEN:
+            self._field = f"Bearer {who.password}"
+            return
         key = self._key(challenge)
         if use_kept:
             kept = self._cache.load("tokens", key)
-            if isinstance(kept, dict) and kept.get("expires", 0) > time.time():
+            if _is_token(kept) and kept["expires"] > time.time():
                 self._field, self._expires = f"Bearer {kept['token']}", kept["expires"]
                 return
         token, seconds = self._token(challenge)
@@ -175,7 +191,7 @@ class Authorizer:
         origin = http.Origin.of(challenge.realm)
         path = parts.path or "/"
         fields = {"Accept": "application/json", "User-Agent": "fairing"}
-        if who and who.username == "<token>":
+        if who and who.username == IDENTITY_TOKEN:
             form = {
                 "grant_type": "refresh_token",
                 "refresh_token": who.password,
@@ -202,10 +218,21 @@ class Authorizer:
         fields: Mapping[str, str],
         body: Callable[[], bytes] | None,
     ) -> http.Response:
+        import ssl
+
         for pause in (0.2, 1.0, None):
             try:
                 response = self._pool.request(origin, method, target, fields, body)
+            except ssl.SSLCertVerificationError as exc:
+                raise errors.UntrustedRegistry(
+                    f"the certificate of {origin.netloc}, the token server of {self._host}, is not "
+                    f"trusted here: {exc.verify_message}; name its authority's file with "
+                    f'[tool.fairing.registries."{origin.netloc}"] ca, or in SSL_CERT_FILE',
+                    host=self._host,
+                ) from exc
             except OSError as exc:
+                if isinstance(exc, errors.FairingError | http.Closed):
+                    raise
                 if pause is None:
                     raise errors.RegistryUnreachable(
                         f"the token server of {self._host}, {origin.netloc}, can't be reached: "
@@ -216,13 +243,14 @@ class Authorizer:
                 if pause is None or (response.status != 429 and response.status < 500):
                     return response
                 response.close()
-            time.sleep(pause)
+            self._pool.pause(pause)
         raise AssertionError("unreachable")
 
     def _read(self, response: http.Response, origin: http.Origin) -> tuple[str, float]:
         content = response.read(_LARGEST)
         if response.status != 200:
             who = f"the user {self.user!r}" if self.user else "anonymous users"
+            _, said = diagnosis(content)
             kind = (
                 errors.RegistryDenied
                 if response.status in (400, 401, 403)
@@ -230,8 +258,8 @@ class Authorizer:
             )
             raise kind(
                 f"{origin.netloc}, the token server of {self._host}, refused {who} "
-                f"(status {response.status}); log in with 'docker login {self._host}', and see "
-                f"that the user may {' and '.join(self._scopes)}",
+                f"(status {response.status}): {said}; log in with 'docker login {self._host}', "
+                f"and see that the user may {' and '.join(self._scopes)}",
                 host=self._host,
                 status=response.status,
             )
@@ -239,9 +267,14 @@ class Authorizer:
             table = json.loads(content)
             token = table.get("token") or table["access_token"]
             seconds = float(table.get("expires_in") or _DEFAULT_SECONDS)
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             token = None
-        if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+        if (
+            not token
+            or not isinstance(token, str)
+            or not token.isascii()
+            or not token.isprintable()
+        ):
             raise errors.RegistryError(
                 f"{origin.netloc}, the token server of {self._host}, gave no token",
                 host=self._host,
@@ -257,16 +290,30 @@ def _basic(who: Credentials) -> str:
 
 def _is_challenge(known: object) -> bool:
     return (
-        isinstance(known, list) and len(known) == 3 and all(isinstance(text, str) for text in known)
+        isinstance(known, list)
+        and len(known) == 3
+        and all(isinstance(text, str) for text in known)
+        and known[0] in ("basic", "bearer")
     )
 
 
-def _check_realm(realm: str, host: str, *, secure: bool) -> None:
+def _is_token(kept: object) -> TypeGuard[dict[str, Any]]:
+    return (
+        isinstance(kept, dict)
+        and isinstance(kept.get("token"), str)
+        and isinstance(kept.get("expires"), int | float)
+    )
+
+
+def _check(challenge: Challenge, host: str, *, secure: bool) -> None:
     """Refuses to carry credentials where a registry should not send them.
 
     A realm on the registry's own host is taken as the registry is; elsewhere it has to be https
     and no address of a private network (which only we can reach).
     """
+    if challenge.scheme == "basic":
+        return
+    realm = challenge.realm
     try:
         origin = http.Origin.of(realm)
     except ValueError:
@@ -295,5 +342,5 @@ def _is_private(host: str) -> bool:
 
     try:
         return not ipaddress.ip_address(host).is_global
-    except ValueError:
-        return False
+    except ValueError:  # 2130706433 is 127.0.0.1, too
+        return True

@@ -77,6 +77,11 @@ class Client:
         self.cache = Cache(folder)
         self.route = http.Route()
         self.pool = http.Pool(self.route)
+        self._former: list[http.Pool] = []
+
+    def close(self) -> None:
+        for pool in (self.pool, *self._former):
+            pool.close()
 
     def remote(
         self,
@@ -87,6 +92,7 @@ class Client:
         credentials: Credentials | None = None,
     ) -> Remote:
         if ca:
+            self._former.append(self.pool)
             self.route = http.Route({host: ca})
             self.pool = http.Pool(self.route)
         return Remote(
@@ -103,4 +109,4 @@ class Client:
 def client(tmp_path: Path) -> Iterator[Client]:
     found = Client(tmp_path / "cache")
     yield found
-    found.pool.close()
+    found.close()

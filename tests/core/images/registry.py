@@ -125,7 +125,8 @@ class FakeRegistry:
         self._rules: list[_Rule] = []
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.registry = self
         self._server.daemon_threads = True
         self._tls: ssl.SSLContext | None = None
         if tls:
@@ -395,99 +396,106 @@ def _named(manifest: Mapping[str, Any]) -> Sequence[str]:
     return [each["digest"] for each in blobs if each]
 
 
-def _handler(registry: FakeRegistry) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        timeout = 60
-        disable_nagle_algorithm = True
-        wbufsize = 1 << 16
+class _Server(ThreadingHTTPServer):
+    registry: FakeRegistry
 
-        def handle(self) -> None:
-            registry.connections += 1
-            connection = self.connection
-            with registry._lock:
-                registry._open.add(connection)
-            try:
-                is_tls = connection.recv(1, socket.MSG_PEEK) == b"\x16"
-                if registry._tls:
-                    if not is_tls:  # as Go's server says it
-                        text = b"Client sent an HTTP request to an HTTPS server.\n"
-                        connection.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n" + text)
-                        return
-                    self.connection = registry._tls.wrap_socket(connection, server_side=True)
-                    self.rfile = self.connection.makefile("rb")
-                    self.wfile = self.connection.makefile("wb", 1 << 16)
-                elif is_tls:
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    timeout = 60
+    disable_nagle_algorithm = True
+    wbufsize = 1 << 16
+
+    def handle(self) -> None:
+        self.server.registry.connections += 1
+        connection = self.connection
+        with self.server.registry._lock:
+            self.server.registry._open.add(connection)
+        try:
+            is_tls = connection.recv(1, socket.MSG_PEEK) == b"\x16"
+            if self.server.registry._tls:
+                if not is_tls:  # as Go's server says it
+                    text = b"Client sent an HTTP request to an HTTPS server.\n"
+                    connection.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n" + text)
                     return
-                super().handle()
-            except (OSError, ValueError):
+                self.connection = self.server.registry._tls.wrap_socket(
+                    connection, server_side=True
+                )
+                self.rfile = self.connection.makefile("rb")
+                self.wfile = self.connection.makefile("wb", 1 << 16)
+            elif is_tls:  # likewise
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
                 return
-            finally:
-                with registry._lock:
-                    registry._open.discard(connection)
-                if self.connection is not connection:
-                    with suppress(OSError, ValueError):
-                        self.wfile.close()
-                    self.connection.close()
+            super().handle()
+        except (OSError, ValueError):
+            return
+        finally:
+            with self.server.registry._lock:
+                self.server.registry._open.discard(connection)
+            if self.connection is not connection:
+                with suppress(OSError, ValueError):
+                    self.wfile.close()
+                self.connection.close()
 
-        def finish(self) -> None:
-            with suppress(OSError, ValueError):
-                super().finish()
+    def finish(self) -> None:
+        with suppress(OSError, ValueError):
+            super().finish()
 
-        def _serve(self) -> None:
-            parts = urlsplit(self.path)
-            query = {key: values[0] for key, values in parse_qs(parts.query).items()}
-            fields = {key.lower(): value for key, value in self.headers.items()}
-            asked = Asked(self.command, unquote(parts.path), query, fields, self.path)
-            with registry._lock:
-                registry.asked.append(asked)
-            found = registry.scripted(asked, early=True)
-            if found is None:
-                asked.body = self._body()
-                found = registry.scripted(asked, early=False) or registry.answer(asked)
-            time.sleep(found.after)
-            self._say(found)
+    def _serve(self) -> None:
+        parts = urlsplit(self.path)
+        query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+        fields = {key.lower(): value for key, value in self.headers.items()}
+        asked = Asked(self.command, unquote(parts.path), query, fields, self.path)
+        with self.server.registry._lock:
+            self.server.registry.asked.append(asked)
+        found = self.server.registry.scripted(asked, early=True)
+        if found is None:
+            asked.body = self._body()
+            found = self.server.registry.scripted(
+                asked, early=False
+            ) or self.server.registry.answer(asked)
+        time.sleep(found.after)
+        self._say(found)
 
-        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = _serve  # noqa: N815
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = _serve  # noqa: N815
 
-        def _body(self) -> bytes:
-            if "chunked" in self.headers.get("Transfer-Encoding", ""):
-                found = bytearray()
-                while size := int(self.rfile.readline(), 16):
-                    found += self.rfile.read(size)
-                    self.rfile.readline()
+    def _body(self) -> bytes:
+        if "chunked" in self.headers.get("Transfer-Encoding", ""):
+            found = bytearray()
+            while size := int(self.rfile.readline(), 16):
+                found += self.rfile.read(size)
                 self.rfile.readline()
-                return bytes(found)
-            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.rfile.readline()
+            return bytes(found)
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
-        def _say(self, answer: Answer) -> None:
-            if answer.raw is not None:
-                self.wfile.write(answer.raw)
-                self.wfile.flush()
-                self.close_connection = True
-                if not answer.raw:  # a reset, not an end
-                    linger = struct.pack("ii", 1, 0)
-                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-                return
-            self.send_response(answer.status)
-            for name, value in answer.fields.items():
-                self.send_header(name, value)
-            if answer.early:
-                self.close_connection = True
-            if "Content-Length" not in answer.fields and answer.status != 204:
-                self.send_header("Content-Length", str(len(answer.body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(answer.body)
+    def _say(self, answer: Answer) -> None:
+        if answer.raw is not None:
+            self.wfile.write(answer.raw)
             self.wfile.flush()
-            if answer.early:
-                self.connection.shutdown(socket.SHUT_WR)
-                self.connection.settimeout(0.2)
-                with suppress(OSError):
-                    while self.connection.recv(1 << 16):
-                        pass
+            self.close_connection = True
+            if not answer.raw:  # a reset, not an end
+                linger = struct.pack("ii", 1, 0)
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            return
+        self.send_response(answer.status)
+        for name, value in answer.fields.items():
+            self.send_header(name, value)
+        if answer.early:
+            self.close_connection = True
+        if "Content-Length" not in answer.fields and answer.status != 204:
+            self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer.body)
+        self.wfile.flush()
+        if answer.early:
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(0.2)
+            with suppress(OSError):
+                while self.connection.recv(1 << 16):
+                    pass
 
-        def log_message(self, format: str, *arguments: Any) -> None:
-            """Says nothing."""
-
-    return Handler
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Says nothing."""
