@@ -188,10 +188,10 @@ class _Work:
         to = session.repository(target, push=True)
         source = session.repository(self._base_ref)
         push = Push(to, target.reference, cache=cache, report=self.request.report)
-        seen = "\0".join((str(target), str(self._stat_key)))
+        seen = f"{target}\0{self._stat_key}" if self._stat_key else None
         try:
             looking = push.start(bases.resolve, source, self._base_ref, platform, cache)
-            push.prepare(unchanged=cache.get("pushed", seen) is not None)
+            push.prepare(unchanged=bool(seen and cache.get("pushed", seen)))
             base = bases.remembered(source, self._base_ref, platform, cache) or looking.result()
             image = self._once(push, base)
             now = looking.result()
@@ -208,7 +208,8 @@ class _Work:
                     )
         finally:
             push.close()
-        cache.put("pushed", seen, b"1")
+        if seen:
+            cache.put("pushed", seen, b"1")
         cache.sweep()
         push.traffic.tell("pushed")
         return image
