@@ -47,7 +47,9 @@ def look(bench: Bench) -> Sight:
         what: [line.rstrip() for line in _run(command).splitlines() if not line.startswith("#")]
         for what, command in lines.items()
     }
-    seen["mounts"] = Path("/proc/self/mounts").read_text().splitlines()
+    # Those of a bench beside this one come and go.
+    mounts = Path("/proc/self/mounts").read_text().splitlines()
+    seen["mounts"] = [line for line in mounts if f" {Bench.here().run}/" not in line]
     places = (*leftovers.PLACES, *machine.SHARED, network.OWNER)
     seen["places"] = [each for each in places if Path(each).exists()]
     groups = machine.cgroups(docker.cgroup_of(bench))
