@@ -37,7 +37,7 @@ def rehearsal(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 @pytest.mark.real
 @pytest.mark.timeout(300)
 def test_a_pod_runs_before_and_after_a_crash(rehearsal: dict[str, Any]) -> None:
-    assert [rehearsal["first"], rehearsal["second"]] == ["hello", "hello"]
+    assert [rehearsal["first"], rehearsal["second"]] == ["hello\n", "hello\n"]
 
 
 @pytest.mark.real
