@@ -69,7 +69,7 @@ def test_a_finder_of_its_own_is_asked_through_importlib(
     distribution(folder / "hidden", "lab", "[fairing.backends]\nlab = lab.plugin\n")
     hidden = metadata.Distribution.at(folder / "hidden" / "lab-1.5.dist-info")
 
-    class Finder(metadata.DistributionFinder):
+    class Finder:
         def find_spec(self, *arguments: object) -> None:
             return None
 
