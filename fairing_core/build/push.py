@@ -129,6 +129,7 @@ class Push:
             image_of: puts the layer on top of the base.
             trusting: False looks at what the memory says is there.
         """
+        self._stopped = False
         known = code.known if trusting else None
         work: list[Future[Any]] = []
         try:
