@@ -131,7 +131,7 @@ class Config:
         from fairing_core.progress import Progress
 
         progress = Progress()
-        launched = launch(self._order(source, preprocessor, options), plugins=[progress])
+        launched = launch(self._order(source, preprocessor, options), plugins=[progress.plugin()])
         if self._said.get("deployer", (None, {}))[1].get("stream_log", True):
             progress.follow(launched.handle)
         return Ran.of(launched)

@@ -35,7 +35,8 @@ def fairing_register_backends() -> Mapping[str, type[BackendInterface]]:
 
 @hookimpl
 def fairing_register_preprocessors() -> Mapping[str, type[Preprocessor]]:
-    from fairing_core.preprocess import FunctionPreprocessor, PythonPreprocessor
+    from fairing_core.preprocess.function import FunctionPreprocessor
+    from fairing_core.preprocess.python import PythonPreprocessor
 
     return {"python": PythonPreprocessor, "function": FunctionPreprocessor}
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from fairing_core.hookspecs import hookimpl
-from fairing_core.interfaces import RunHandle
-from fairing_core.types import Event, RunStatus
+from fairing_core.types import RunStatus
+
+if TYPE_CHECKING:
+    from fairing_core.interfaces import RunHandle
+    from fairing_core.types import Event
 
 _COLOURS = {RunStatus.SUCCEEDED: "32", RunStatus.FAILED: "31", RunStatus.CANCELLED: "33"}
 
 
 class Progress:
-    """Writes one line a step: a plugin for one run, told of each event.
+    """Writes one line a step.
 
     Args:
         stream: where to write; by default stderr, as stdout belongs to the program's output.
@@ -25,9 +27,18 @@ class Progress:
         self._is_open = False  # whether a line is being rewritten
         self.traffic: dict[str, str | int | float] = {}
 
-    @hookimpl
-    def fairing_event(self, event: Event) -> None:
-        self.step(event.name, **event.fields)
+    def plugin(self) -> object:
+        """What `TrainJob.submit` takes: a plugin for one run, which is told of each event."""
+        from fairing_core.hookspecs import hookimpl
+
+        step = self.step
+
+        class Listener:
+            @hookimpl
+            def fairing_event(self, event: Event) -> None:
+                step(event.name, **event.fields)
+
+        return Listener()
 
     def step(self, name: str, /, **fields: str | int | float) -> None:
         """Shows a step; those that nobody has to see leave no line."""

@@ -12,7 +12,6 @@ import enum
 import inspect
 import os
 import re
-import tomllib
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -218,6 +217,8 @@ def _sequence(value: Any, origin: type, hints: tuple[Any, ...]) -> Any:
 
 
 def _fairing_table(file: Path) -> Mapping[str, Any]:
+    import tomllib  # only where there is such a file
+
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("fairing", {})
     except (OSError, ValueError) as exc:

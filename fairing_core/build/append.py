@@ -188,10 +188,10 @@ class _Work:
         to = session.repository(target, push=True)
         source = session.repository(self._base_ref)
         push = Push(to, target.reference, cache=cache, report=self.request.report)
-        seen = "\0".join((str(target), str(self._stat_key)))
+        seen = f"{target}\0{self._stat_key}" if self._stat_key else None
         try:
             looking = push.start(bases.resolve, source, self._base_ref, platform, cache)
-            push.prepare(unchanged=cache.get("pushed", seen) is not None)
+            push.prepare(unchanged=bool(seen and cache.get("pushed", seen)))
             base = bases.remembered(source, self._base_ref, platform, cache) or looking.result()
             try:
                 image = self._once(push, base)
@@ -212,7 +212,8 @@ class _Work:
                     )
         finally:
             push.close()
-        cache.put("pushed", seen, b"1")
+        if seen:
+            cache.put("pushed", seen, b"1")
         cache.sweep()
         push.traffic.tell("pushed")
         return image
@@ -262,7 +263,8 @@ class _Work:
             base, user=self._changes.user, python=wants_python, cache=self._session.cache
         )
         _check_python(context.python, self._python or self._facts.python, base)
-        assert self._facts.uid is not None and self._facts.gid is not None
+        assert self._facts.uid is not None
+        assert self._facts.gid is not None
         code = CodeLayer(
             context.files,
             uid=self._facts.uid,

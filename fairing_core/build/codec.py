@@ -15,7 +15,7 @@ import os
 import struct
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,7 +114,7 @@ class Compressor:
             raise ValueError("the layer is not known before all of its blocks were taken")
         return self._layer
 
-    def blocks(self, stream: Iterable[Buffer]) -> Iterator[bytes]:
+    def blocks(self, stream: Iterable[Buffer]) -> Generator[bytes, None, None]:
         """The compressed bytes of `stream`, in blocks of at most some 512 KiB.
 
         It reads ahead of what is taken, by at most 4 MiB, and keeps what it reads: nobody may
@@ -180,7 +180,7 @@ def _deflated(pieces: Iterator[Buffer], codec: Codec) -> Iterator[Sequence[bytes
         return
     from concurrent.futures import Future, ThreadPoolExecutor  # 4 ms
 
-    threads = min(_MOST_THREADS, _processors())
+    threads = min(_MOST_THREADS, max(1, _processors() - 1))  # one reads, and makes the digests
     pending: collections.deque[Future[Sequence[bytes]]] = collections.deque()
     before: Buffer = b""
     with ThreadPoolExecutor(threads, "fairing-deflate") as pool:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import operator
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 from fairing_core import errors
 from fairing_core.build import ustar
-from fairing_core.faults import changed, fault, no_file, source
+from fairing_core.faults import changed, fault, no_file
 from fairing_core.types import PREFIX, ContextFile
 
 BLOCK = 512 << 10
@@ -95,7 +95,7 @@ def tar(
     uid: int,
     gid: int,
     folders: Iterable[str] = (PREFIX,),
-) -> Iterator[memoryview]:
+) -> Generator[memoryview, None, None]:
     """The tar of `files` in blocks of `BLOCK` bytes, each the receiver's to keep.
 
     All entries belong to `uid` and `gid`; none has an owner's name, or a time but `MTIME`.
@@ -118,12 +118,13 @@ def tar(
     block = bytearray(BLOCK)
     view, at = memoryview(block), 0
     for file, head in _entries(files, uid=uid, gid=gid, folders=folders):
+        content, size = file.content, file.size
         start = at + len(head)
-        end = start + file.size
+        end = start + size
         if (
-            end < BLOCK
-            and not isinstance(file.content, bytes)
-            and _read(file, view[start : end + 1]) == file.size
+            start < end < BLOCK
+            and not isinstance(content, bytes)
+            and _read(content, view[start : end + 1]) == size
         ):
             block[at:start] = head
             at = (end + 511) & ~511
@@ -162,7 +163,7 @@ def _entries(
             seen.add(parent)
             if not parent.startswith(ours):
                 break
-            head = headers.folder(_name(parent), 0o755) + head
+            head = headers.folder(_name(parent[:-1]), 0o755) + head
             parent = parent[: parent.rindex("/", 0, -1) + 1]
         yield file, head
 
@@ -172,15 +173,19 @@ def _name(path: str) -> bytes:
     return path[1:].encode("utf-8", "surrogateescape")
 
 
-def _read(file: ContextFile, room: memoryview) -> int:
-    """Reads the file into `room`, a byte longer than it should be to see it grow; gives a count."""
-    fd = _open(file)
+def _read(path: os.PathLike[str], room: memoryview) -> int:
+    """Reads a file into `room`, a byte longer than it should be to see it grow; gives a count.
+
+    What is no file gives another count or fails, but for an empty one: `_parts` tells those apart.
+    """
     try:
-        return os.readv(fd, (room,))
+        fd = os.open(path, _FLAGS)
+        try:
+            return os.readv(fd, (room,))
+        finally:
+            os.close(fd)
     except OSError as exc:
-        raise fault(source(file), exc) from exc
-    finally:
-        os.close(fd)
+        raise _fault(path, exc) from exc
 
 
 def _parts(file: ContextFile, head: bytes) -> Iterator[bytes]:
@@ -191,14 +196,14 @@ def _parts(file: ContextFile, head: bytes) -> Iterator[bytes]:
         yield file.content
         left -= len(file.content)
     else:
-        fd = _open(file)
+        fd = _open(file.content)
         try:
             while left >= 0 and (part := os.read(fd, min(left + 1, BLOCK))):
                 left -= len(part)
                 if left >= 0:
                     yield part
         except OSError as exc:
-            raise fault(source(file), exc) from exc
+            raise _fault(file.content, exc) from exc
         finally:
             os.close(fd)
     if left:
@@ -206,26 +211,23 @@ def _parts(file: ContextFile, head: bytes) -> Iterator[bytes]:
     yield _ZEROS[: -file.size & 511]
 
 
-def _open(file: ContextFile) -> int:
+def _open(path: os.PathLike[str]) -> int:
     """A descriptor of the file, which is certainly one."""
-    content = file.content
-    assert not isinstance(content, bytes)
     try:
-        fd = os.open(content, _FLAGS)
+        fd = os.open(path, _FLAGS)
     except OSError as exc:
-        _check_kind(content)  # a socket can't even be opened
-        raise fault(content, exc) from exc
+        raise _fault(path, exc) from exc
     mode = os.fstat(fd).st_mode
     if not stat.S_ISREG(mode):
         os.close(fd)
-        raise no_file(content, mode)
+        raise no_file(path, mode)
     return fd
 
 
-def _check_kind(path: os.PathLike[str]) -> None:
+def _fault(path: os.PathLike[str], error: OSError) -> errors.InputError:
+    """What to raise for an `error` of a file, or of what is none: a socket can't be opened."""
     try:
         mode = os.stat(path).st_mode
     except OSError:
-        return
-    if not stat.S_ISREG(mode):
-        raise no_file(path, mode)
+        return fault(path, error)
+    return fault(path, error) if stat.S_ISREG(mode) else no_file(path, mode)

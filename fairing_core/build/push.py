@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -30,7 +30,8 @@ logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-_WORKERS = 8
+_WORKERS = 12
+"""A base has a dozen layers: their mounts are through when the code is, also far from the registry."""
 _HOMES = 8
 """Repositories that are remembered of one blob, the newest first."""
 _TOLD_EVERY = 0.2  # seconds between two reports
@@ -219,13 +220,13 @@ class Push:
 
     def _first(self, made: Future[Layer], work: list[Future[Any]]) -> Layer:
         """The layer once it is made, or the first failure of what goes on beside it."""
-        while True:
-            wait([made, *work], return_when=FIRST_EXCEPTION, timeout=0.05)
-            if made.done():
-                return made.result()
+        while not made.done():
+            going = [future for future in work if not future.done()]
+            wait([made, *going], return_when=FIRST_COMPLETED)
             for future in work:
                 if future.done():
                     future.result()
+        return made.result()
 
     def _places(self, base: Base, trusting: bool) -> list[Future[Any]]:
         if base.repository.full_name == self._target.full_name:

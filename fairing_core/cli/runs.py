@@ -99,7 +99,7 @@ def run_command(
         name=name,
     )
     progress = Progress()
-    handle = job.submit(plugins=[progress])
+    handle = job.submit(plugins=[progress.plugin()])
     if detach:
         click.echo(json.dumps({"name": handle.name, "uri": handle.uri}) if as_json else handle.uri)
         return 0

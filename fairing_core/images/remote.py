@@ -65,7 +65,6 @@ class Remote:
         if self._probed:
             known = cache.load("schemes", host)
             self._scheme = known if known in ("http", "https") else None
-        self._known = self._probed and self._scheme is not None
 
     def wants(self, scope: str) -> None:
         """Asks for a right from now on, as token servers name it: ``repository:NAME:pull,push``."""
@@ -215,12 +214,13 @@ class Remote:
         """Whether a remembered https has become http."""
         import ssl
 
-        if not self._probed or not isinstance(exc, ssl.SSLError) or not self._known:
+        if not self._probed or not isinstance(exc, ssl.SSLError):
             return False
         if isinstance(exc, ssl.SSLCertVerificationError):
             return False
         with self._lock:
-            self._scheme, self._known = None, False
+            if self._scheme == "https":  # else another thread has asked already
+                self._scheme = None
         return True
 
     def _redirected(self, url: str, location: str) -> str:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from fairing_core.images import http
 from fairing_core.images.cache import Cache
-from fairing_core.images.keychain import Keychain
 from fairing_core.images.reference import ImageRef
 from fairing_core.images.remote import Remote
 from fairing_core.images.repository import Repository
 from fairing_core.types import Credentials, RegistryAccess
 
 if TYPE_CHECKING:
+    from fairing_core.images.keychain import Keychain
     from fairing_core.interfaces import Registry
 
 
@@ -39,7 +39,7 @@ class Session:
         route = http.Route({host: said.ca for host, said in access.items() if said.ca})
         self._route = route
         self._pool = http.Pool(route)
-        self._keychain = Keychain(fallback=_asking(registry_for))
+        self._registry_for = registry_for
         self._remotes: dict[str, Remote] = {}
 
     def __enter__(self) -> Session:
@@ -61,13 +61,22 @@ class Session:
             remote = self._remotes[ref.registry] = Remote(
                 ref.host,
                 plain_http=said.plain_http,
-                credentials=functools.partial(self._keychain.find, ref),
+                credentials=functools.partial(self._credentials, ref),
                 pool=self._pool,
                 route=self._route,
                 cache=self.cache,
             )
         remote.wants(f"repository:{ref.repository}:{'pull,push' if push else 'pull'}")
         return Repository(remote, ref)
+
+    def _credentials(self, ref: ImageRef) -> Credentials | None:
+        return self._keychain.find(ref)
+
+    @functools.cached_property
+    def _keychain(self) -> Keychain:
+        from fairing_core.images.keychain import Keychain  # not for registries that ask nobody
+
+        return Keychain(fallback=_asking(self._registry_for))
 
     def close(self) -> None:
         """Ends every connection, also those that threads wait for."""

@@ -6,7 +6,6 @@ under the link's name.
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -179,6 +178,8 @@ def file(path: str, place: str, *, reason: str) -> ContextFile:
 
 def missing(text: str, path: str, *, what: str, elsewhere: str = "") -> errors.MissingInput:
     """The error for a `path` that is not there, with the near name."""
+    import difflib  # only for faults
+
     try:
         siblings = os.listdir(os.path.dirname(path))
     except (OSError, ValueError):  # ValueError: a NUL in it

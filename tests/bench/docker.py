@@ -72,8 +72,10 @@ def _ready(bench: Bench, name: str) -> str | None:
 
 
 def _stop(bench: Bench, name: str) -> None:
+    machine.end_in_cgroups(cgroup_of(bench))  # containers, else dockerd waits for each of them
     end_processes(bench, name)
     machine.remove_cgroups(cgroup_of(bench))
+    machine.remove_shared()
 
 
 def _environment(bench: Bench) -> Mapping[str, str]:

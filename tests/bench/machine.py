@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -75,10 +78,20 @@ def cgroups(name: str) -> list[Path]:
     return sorted({*roots, *below}, reverse=True)
 
 
+def end_in_cgroups(name: str) -> None:
+    """Ends all that runs in control groups of that name, which have to be ours alone."""
+    for group in cgroups(name):
+        with contextlib.suppress(OSError):  # it may be gone by now
+            for pid in (group / "cgroup.procs").read_text().split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+
+
 def remove_cgroups(name: str) -> None:
-    """Removes control groups whose processes have ended."""
+    """Removes control groups of that name, and ends what a crash left running in them."""
     for group in cgroups(name):
         for _ in range(50):  # the kernel lets go of the last process a moment after its end
+            end_in_cgroups(name)
             try:
                 group.rmdir()
                 break
@@ -88,6 +101,33 @@ def remove_cgroups(name: str) -> None:
                 time.sleep(0.1)
         else:
             raise BenchError(f"{group} still has processes: {(group / 'cgroup.procs').read_text()}")
+
+
+SHARED = ("/run/containerd/s", "/run/containerd", "/run/docker/plugins", "/run/docker")
+"""Folders of every containerd and dockerd on a machine: no flag gives them another place."""
+
+
+def remove_shared() -> None:
+    """Removes from `SHARED` what nobody uses any more: sockets of ended shims, empty folders."""
+    for path in Path(SHARED[0]).glob("*"):
+        if not _listens(path):
+            path.unlink(missing_ok=True)
+    for folder in SHARED:
+        with contextlib.suppress(OSError):  # somebody uses it
+            Path(folder).rmdir()
+
+
+def _listens(path: Path) -> bool:
+    # Not by /proc/net/unix, which shows one network namespace only.
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(1)
+        try:
+            client.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            pass  # it is there, and busy
+    return True
 
 
 def _absent(bench: Bench, parts: Sequence[Part]) -> list[str]:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench.bench import Bench
+from tests.bench.fixtures import require
+
 ROOT = Path(__file__).parents[2]
 SOURCE = """
 def test_it(plain_registry): ...
@@ -51,3 +54,16 @@ def test_who_asks_for_a_part_is_a_real_test(tmp_path: Path, chosen: str, name: s
     done = run(tmp_path, "-m", chosen, "--collect-only", "-q")
     assert f"::{name}" in done.stdout
     assert "1/2 tests collected" in done.stdout
+
+
+@pytest.mark.real
+def test_two_runs_share_the_bench_side_by_side(bench: Bench) -> None:
+    require(bench, "registry-token")
+    chosen = ["tests/bench/test_registry.py", "-k", "reader or token_is_good or expired"]
+    command = [sys.executable, "-m", "pytest", "-m", "real", *chosen]
+    runs = [
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    said = [run.communicate(timeout=100)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], "\n".join(said)
+    assert all("3 passed" in text for text in said)

@@ -24,7 +24,10 @@ SECONDS = 300
 """How long a token is good."""
 
 USERS = {"pusher": "pusher-7Qm2", "reader": "reader-9Xt4"}
-"""Passwords of the bench's registries: `pusher` may do all, `reader` may only pull."""
+"""Passwords of the bench's registries: `pusher` may do all, `reader` may only pull.
+
+With basic auth `reader` may push too: an htpasswd file knows users, and no rights.
+"""
 
 
 @dataclass(frozen=True)

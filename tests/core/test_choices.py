@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from fairing_core import BackendInterface, BuildRequest, DeployRequest, TrainJob, errors, hookimpl
+from fairing_core.build.append import AppendBuilder
 from fairing_core.choices import Choices
 from fairing_core.plugins import Plugins
 
@@ -140,9 +141,8 @@ def test_an_unknown_part_is_an_error_that_lists_the_known_ones(here: Path, role:
         ask(None) if role == "builder" else ask()
 
 
-def test_without_any_builder_it_says_so(here: Path) -> None:
-    with pytest.raises(errors.Unsupported, match="no builder for the backend 'lab'"):
-        choices(backend="lab").builder(None)  # type: ignore[arg-type]
+def test_where_nobody_names_a_builder_it_is_append(here: Path) -> None:
+    assert isinstance(choices(backend="lab").builder(None), AppendBuilder)  # type: ignore[arg-type]
 
 
 def test_a_backend_without_images_leaves_out_what_belongs_to_them(here: Path) -> None:

@@ -15,7 +15,6 @@ PLACES = (
     "/var/log/containers",  # the kubelet's links to logs
     "/var/lib/kubelet",  # its device plugins' socket
     "/var/lib/cni",  # results of CNI plugins
-    "/run/containerd",  # shims' sockets
     "/run/xtables.lock",
 )
 
@@ -40,3 +39,4 @@ def remove(home: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+    machine.remove_shared()

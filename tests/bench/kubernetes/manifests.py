@@ -186,6 +186,7 @@ def _gather(role: str) -> str:
 def profile(namespace: str, owner: str = "user@example.com") -> list[Manifest]:
     """A namespace as Kubeflow's profile controller sets it up for `owner`."""
     hard = {"cpu": "4", "memory": "8Gi", "pods": "40", "requests.storage": "10Gi"}
+    hard |= {f"requests.{name}": hard[name] for name in ("cpu", "memory")}  # the same, as some say
     labels = {
         "app.kubernetes.io/part-of": "kubeflow-profile",
         "katib.kubeflow.org/metrics-collector-injection": "enabled",

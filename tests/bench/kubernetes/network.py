@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench.bench import Bench, BenchError
+from tests.bench.bench import Bench, BenchError, write
 
 HOST = "10.99.0.1"
 """This machine, as the node and the pods see it."""
@@ -19,6 +19,8 @@ API_SERVICE = "10.96.0.1"
 DNS_SERVICE = "10.96.0.10"
 VETH = "fairing0"
 _PEER = "fairing1"
+OWNER = "/run/fairing-bench-network"
+"""The file that says whose bench has the addresses; there are no two at a time."""
 _BLACKHOLE_METRIC = 4000  # behind the routes of a bench that is up
 
 
@@ -42,11 +44,19 @@ def start(bench: Bench, part: str) -> None:
         BenchError: another bench has the addresses.
     """
     file = namespace(bench)
-    if not file.exists() and _there(VETH):
+    if other := _other(bench):
         raise BenchError(
-            f"the link {VETH} is there and not this bench's: another one has the addresses; "
-            "take it down first, with its own FAIRING_BENCH_RUN"
+            f"the bench in {other} has the addresses, and this one's is {bench.run}; take it down "
+            f"first: FAIRING_BENCH_RUN={other} python -m tests.bench down"
         )
+    if not file.exists() and _there(VETH):
+        if not Path(OWNER).exists():
+            raise BenchError(
+                f"the link {VETH} is there and nothing says whose; if no other bench is up: "
+                f"ip link delete {VETH}"
+            )
+        _quietly(["ip", "link", "delete", VETH])  # a bench's whose state folder was removed
+    write(Path(OWNER), str(bench.run))
     bench.folder(part)
     file.touch()  # from here on `stop` knows that what there is, is ours
     for cidr in (LINK, PODS, SERVICES):
@@ -85,12 +95,24 @@ def stop(bench: Bench, part: str) -> None:
     file = namespace(bench)
     if not file.exists():
         return  # not ours
-    _quietly(["ip", "link", "delete", VETH])  # its routes and its peer go with it
     if _held(file):
         _run(["umount", str(file)])
-    for cidr in (PODS, SERVICES, LINK):
-        _quietly(["ip", "route", "delete", "blackhole", cidr, "metric", str(_BLACKHOLE_METRIC)])
+    if _other(bench) is None:
+        _quietly(["ip", "link", "delete", VETH])  # its routes and its peer go with it
+        for cidr in (PODS, SERVICES, LINK):
+            _quietly(["ip", "route", "delete", "blackhole", cidr, "metric", str(_BLACKHOLE_METRIC)])
+        Path(OWNER).unlink(missing_ok=True)
     file.unlink()
+
+
+def _other(bench: Bench) -> str | None:
+    """The state folder of another bench that has the addresses, and is there."""
+    try:
+        owner = Path(OWNER).read_text()
+    except FileNotFoundError:
+        return None
+    there = Path(owner, *namespace(bench).relative_to(bench.run).parts).exists()
+    return owner if there and owner != str(bench.run) else None
 
 
 def _held(file: Path) -> bool:

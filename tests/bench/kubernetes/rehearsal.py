@@ -1,7 +1,7 @@
-"""A whole life of the cluster: up, crash, up, down; prints as JSON what the machine looked like.
+"""A whole life of the bench: up, crash, up, down; prints as JSON what the machine looked like.
 
 It runs in network and mount namespaces of its own, where it stands for a machine, so that it can
-be had beside a bench that is up.
+be had beside a bench that is up. Its way out is a link that counts packets and ends nowhere.
 
 Run as: unshare --net --mount python -m tests.bench.kubernetes.rehearsal FOLDER
 """
@@ -9,19 +9,29 @@ Run as: unshare --net --mount python -m tests.bench.kubernetes.rehearsal FOLDER
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tarfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
-from tests.bench import lifecycle, machine
-from tests.bench.bench import Bench
-from tests.bench.kubernetes import leftovers
+from tests.bench import docker, lifecycle, machine, oci, parts
+from tests.bench.bench import Bench, BenchError
+from tests.bench.kubernetes import leftovers, network
 from tests.bench.kubernetes.client import Cluster
-from tests.bench.kubernetes.cluster import PARTS
 
+PARTS = parts.named()
+UPLINK = "uplink0"
+OUTSIDE = "198.51.100.1"
+"""An address for documents: nobody is there."""
+NOBODY = ("10.99.0.77", "10.244.77.77", "10.96.200.200")
+"""Addresses of the bench's ranges that nobody has."""
 Sight = dict[str, list[str]]
 
 
@@ -37,8 +47,13 @@ def look(bench: Bench) -> Sight:
         what: [line.rstrip() for line in _run(command).splitlines() if not line.startswith("#")]
         for what, command in lines.items()
     }
-    seen["mounts"] = Path("/proc/self/mounts").read_text().splitlines()
-    seen["places"] = [each for each in leftovers.PLACES if Path(each).exists()]
+    # Those of a bench beside this one come and go.
+    mounts = Path("/proc/self/mounts").read_text().splitlines()
+    seen["mounts"] = [line for line in mounts if f" {Bench.here().run}/" not in line]
+    places = (*leftovers.PLACES, *machine.SHARED, network.OWNER)
+    seen["places"] = [each for each in places if Path(each).exists()]
+    groups = machine.cgroups(docker.cgroup_of(bench))
+    seen["cgroups"] = [str(each) for each in groups]
     seen["processes"] = [str(pid) for pid in bench.processes.strays()]
     seen["files"] = [str(each) for each in (bench.run,) if each.exists()]
     return seen
@@ -54,18 +69,87 @@ def crash(bench: Bench) -> None:
 def answer(bench: Bench) -> str:
     """What a pod logs."""
     cluster = Cluster(bench, "default")
-    return cluster.run(cluster.pod("hello", "busybox", "echo", "hello"))
+    tries = [f"ping -c1 -W1 {address}" for address in (OUTSIDE, *NOBODY)]
+    program = f"({'; '.join([*tries, 'nslookup example.com'])}) >/dev/null 2>&1; echo hello"
+    return cluster.run(cluster.pod("hello", "busybox", "sh", "-c", program))
 
 
-def rehearse(bench: Bench) -> dict[str, Sight | str]:
-    """What was seen, and what a pod said each time."""
-    told: dict[str, Sight | str] = {"before": look(bench)}
-    lifecycle.up(bench, PARTS)
-    told["first"] = answer(bench)
+def knock(*addresses: str) -> None:
+    """Sends something to each address."""
+    for address in addresses:
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+            contextlib.suppress(OSError),  # no way there: so be it
+        ):
+            sender.sendto(b"knock", (address, 9))
+
+
+@contextlib.contextmanager
+def knocking() -> Iterator[None]:
+    """Sends to addresses that nobody has, all the while."""
+    done = threading.Event()
+
+    def again() -> None:
+        while not done.wait(0.01):
+            knock(*NOBODY)
+
+    thread = threading.Thread(target=again)
+    thread.start()
+    yield
+    done.set()
+    thread.join()
+
+
+def left() -> int:
+    """Packets that have left this machine."""
+    told = json.loads(_run(["ip", "-json", "-stats", "link", "show", UPLINK]))
+    return int(told[0]["stats64"]["tx"]["packets"])
+
+
+def refused(bench: Bench) -> str:
+    """What a second bench says."""
+    try:
+        lifecycle.up(bench, [part for part in PARTS if part.name == "network"])
+    except BenchError as exc:
+        return str(exc)
+    finally:
+        lifecycle.down(bench, PARTS)
+    return ""
+
+
+def run_a_container(bench: Bench) -> None:
+    """Leaves a container of the Docker engine running; it does not end by SIGTERM."""
+    from docker import DockerClient
+
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as tar:
+        oci.add(tar, "busybox", Path("/bin/busybox").read_bytes(), mode=0o755)
+    with contextlib.closing(DockerClient(base_url=f"unix://{docker.socket_of(bench)}")) as client:
+        client.api.import_image_from_data(made.getvalue(), "sleeper", "1")
+        command = ["/busybox", "sleep", "600"]
+        client.containers.run("sleeper:1", command, network_mode="host", detach=True)
+
+
+def rehearse(bench: Bench) -> dict[str, Sight | str | int]:
+    """What was seen, what a pod said each time, and how many packets left."""
+    knock(OUTSIDE, *NOBODY)
+    told: dict[str, Sight | str | int] = {"before": look(bench), "left before": left()}
+    lifecycle.up(bench, [part for part in PARTS if part.name == "network"])
+    with knocking():
+        lifecycle.up(bench, PARTS)
+        told["first"] = answer(bench)
+    run_a_container(bench)
     told["while"] = look(bench)
     crash(bench)
+    knock(*NOBODY)
+    _run(["ip", "link", "delete", network.VETH])
+    knock(*NOBODY)
+    told["refused"] = refused(Bench(bench.cache, bench.run.with_name("second")))
     lifecycle.up(bench, PARTS)
     told["second"] = answer(bench)
+    run_a_container(bench)
+    knock(*NOBODY)
+    told["left after"] = left()
     lifecycle.down(bench, PARTS)
     told["after"] = look(bench)
     return told
@@ -80,6 +164,17 @@ def stand_for_a_machine(folder: Path) -> None:
     _run(["mount", "-t", "tmpfs", "tmpfs", "/run"])
     _run(["rm", "-rf", *leftovers.PLACES])
     _run(["ip", "link", "set", "lo", "up"])
+    way_out = f"""
+        ip link add {UPLINK} type veth peer name nowhere0
+        for each in {UPLINK} nowhere0; do
+            sysctl -qw net.ipv6.conf.$each.disable_ipv6=1  # it would look for routers
+            ip link set $each up
+        done
+        ip addr add 192.0.2.2/24 dev {UPLINK}
+        ip neigh add 192.0.2.1 dev {UPLINK} lladdr 02:00:00:00:00:01 nud permanent
+        ip route add default via 192.0.2.1
+    """
+    _run(["sh", "-ec", way_out])
 
 
 def _run(command: list[str]) -> str:

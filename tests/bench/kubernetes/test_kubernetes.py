@@ -143,6 +143,18 @@ def test_a_profile_s_quota_is_enforced(profile: Cluster) -> None:
 
 
 @pytest.mark.real
+def test_a_pod_that_names_no_request_is_admitted_and_counted(profile: Cluster) -> None:
+    profile.apply(profile.pod("small", *shell("sleep 600")))
+
+    def ask() -> str | None:
+        used = profile.get("resourcequota", "kf-resource-quota")["status"].get("used", {})
+        wanted = {"cpu": "10m", "requests.cpu": "10m", "requests.memory": "32Mi", "pods": "1"}
+        return None if wanted.items() <= used.items() else f"{used}"
+
+    profile.bench.wait(ask, seconds=20, what="the quota")
+
+
+@pytest.mark.real
 def test_a_pod_s_own_token_is_taken_by_the_api_server(profile: Cluster) -> None:
     mounted = "/var/run/secrets/kubernetes.io/serviceaccount/token"
     pod = profile.pod("me", *shell(f"cat {mounted}"), serviceAccountName="default-editor")
@@ -178,9 +190,9 @@ def test_the_audit_log_tells_who_did_what_and_no_secret(cluster: Cluster) -> Non
 
 @pytest.mark.real
 def test_a_container_s_log_is_rotated(cluster: Cluster) -> None:
-    writes = cluster.pod("writes", *shell("yes 0123456789012345678901234567890 | head -c 40000000"))
-    cluster.apply(writes)
-    cluster.until("writes", ("Succeeded",))
+    # The kubelet looks after the logs of those that run, every now and then: so it stays.
+    program = "yes 0123456789012345678901234567890 | head -c 40000000; sleep 120"
+    cluster.apply(cluster.pod("writes", *shell(program)))
     logs = place(cluster.bench).home / "podlogs"
 
     def ask() -> str | None:

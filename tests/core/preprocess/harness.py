@@ -15,7 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from fairing_core.preprocess import FunctionPreprocessor, PythonPreprocessor
+from fairing_core.preprocess.function import FunctionPreprocessor
+from fairing_core.preprocess.python import PythonPreprocessor
 from fairing_core.types import BuildContext, ContextFile, Source
 
 ROOT = Path(__file__).parents[3]
@@ -26,7 +27,7 @@ if __name__ == "__main__":
     import pickle
     import sys
 
-    from fairing_core.preprocess import FunctionPreprocessor
+    from fairing_core.preprocess.function import FunctionPreprocessor
     from fairing_core.types import Source
 
     source = Source("function", eval(sys.argv[1]), args=eval(sys.argv[2]), kwargs=eval(sys.argv[3]))

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from fairing_core import errors
-from fairing_core.preprocess import pack
-from fairing_core.preprocess.context import LARGE
+from fairing_core.preprocess.context import LARGE, pack
 from fairing_core.types import BuildContext, ContextFile
 
 

@@ -19,7 +19,8 @@ from tests.core.preprocess.test_inputs import as_nobody
 PROGRAM = """
 import os, sys
 os.umask(int(sys.argv[1], 8))
-from fairing_core.preprocess import PythonPreprocessor, FunctionPreprocessor
+from fairing_core.preprocess.function import FunctionPreprocessor
+from fairing_core.preprocess.python import PythonPreprocessor
 from fairing_core.types import Source
 sys.path.insert(0, os.getcwd())
 import train

@@ -15,7 +15,7 @@ import pytest
 import fairing_core
 from fairing_core import errors
 from fairing_core.interfaces import Preprocessor
-from fairing_core.preprocess import FunctionPreprocessor
+from fairing_core.preprocess.function import FunctionPreprocessor
 from fairing_core.types import BuildContext, Source
 from tests.core.preprocess.harness import Container, Project, content, named
 

@@ -10,7 +10,7 @@ import pytest
 
 from fairing_core import errors
 from fairing_core.interfaces import Preprocessor
-from fairing_core.preprocess import PythonPreprocessor
+from fairing_core.preprocess.python import PythonPreprocessor
 from fairing_core.types import Source
 from tests.core.preprocess.harness import Container, Project, content, named
 
