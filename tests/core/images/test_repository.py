@@ -11,7 +11,7 @@ from fairing_core.images.manifest import Descriptor
 from fairing_core.images.reference import ImageRef
 from fairing_core.images.repository import Repository
 from fairing_core.types import Credentials
-from tests.core.images.conftest import Client, Serve
+from tests.core.conftest import Client, Serve
 from tests.core.images.registry import CUT, RESET, Answer, FakeRegistry, digest_of, refusal
 
 BIG = bytes(range(256)) * (8 << 12)
