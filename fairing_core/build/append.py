@@ -193,7 +193,11 @@ class _Work:
             looking = push.start(bases.resolve, source, self._base_ref, platform, cache)
             push.prepare(unchanged=bool(seen and cache.get("pushed", seen)))
             base = bases.remembered(source, self._base_ref, platform, cache) or looking.result()
-            image = self._once(push, base)
+            try:
+                image = self._once(push, base)
+            except errors.FairingError:
+                if looking.result().manifest.digest == base.manifest.digest:
+                    raise
             now = looking.result()
             if now.manifest.digest != base.manifest.digest:
                 image = self._once(push, now)
@@ -222,7 +226,15 @@ class _Work:
         source = self._session.repository(self._base_ref)
         base = bases.resolve(source, self._base_ref, platform, self._session.cache)
         code, image_of = self._on(base)
-        return layout.write(folder, base, code, image_of, tag=tag, report=self.request.report)
+        return layout.write(
+            folder,
+            base,
+            code,
+            image_of,
+            tag=tag,
+            report=self.request.report,
+            stop=self._session.close,
+        )
 
     def built(self, image: NewImage, name: str) -> Built:
         """What is said of the image."""

@@ -46,7 +46,7 @@ def remembered(
         return None
     try:
         return _assembled(repository, str(ref), raw, "", platform, lambda blob: _kept(cache, blob))
-    except _NotKept:
+    except (_NotKept, errors.ImageError):  # what is there now may be in order
         return None
 
 

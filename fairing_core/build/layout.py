@@ -49,8 +49,18 @@ def write(
     *,
     tag: str,
     report: Report,
+    stop: Callable[[], None],
 ) -> NewImage:
     """Writes the whole image, the base's layers too; it is there whole or not at all.
+
+    Args:
+        folder: where; a layout that is there is replaced.
+        base: what is built on.
+        code: the new layer.
+        image_of: puts the layer on top of the base.
+        tag: what the layout calls the image.
+        report: told of what was copied.
+        stop: called on failure; ends the connections that layers come by.
 
     Raises:
         StateError: it can't be written.
@@ -62,7 +72,7 @@ def write(
         try:
             blobs = fresh / "blobs" / "sha256"
             blobs.mkdir(parents=True)
-            image = _fill(blobs, base, code, image_of, report)
+            image = _fill(blobs, base, code, image_of, report, stop)
             _finish(fresh, image, base, tag)
             if folder.exists():
                 shutil.rmtree(folder)
@@ -85,17 +95,12 @@ def _fill(
     code: CodeLayer,
     image_of: Callable[[Layer], NewImage],
     report: Report,
+    stop: Callable[[], None],
 ) -> NewImage:
-    seen = 0
-
-    def counted(count: int) -> None:
-        nonlocal seen
-        seen += count
-
     def fetch(layer: Descriptor) -> None:
-        _write(blobs, layer.digest, base.repository.stream(layer, progress=counted))
+        _write(blobs, layer.digest, base.repository.stream(layer, progress=lambda count: None))
 
-    unique = {layer.digest: layer for layer in base.manifest.layers}
+    unique = {layer.digest: layer for layer in base.manifest.layers if not layer.is_elsewhere}
     with ThreadPoolExecutor(_WORKERS, "layout") as workers:
         fetching = [workers.submit(fetch, layer) for layer in unique.values()]
         try:
@@ -103,7 +108,8 @@ def _fill(
             for done in fetching:
                 done.result()
         except BaseException:
-            workers.shutdown(wait=True, cancel_futures=True)
+            workers.shutdown(wait=False, cancel_futures=True)
+            stop()
             raise
     (blobs / "code").rename(blobs / code.made.digest.partition(":")[2])
     image = image_of(code.made)

@@ -130,6 +130,7 @@ class Push:
             image_of: puts the layer on top of the base.
             trusting: False looks at what the memory says is there.
         """
+        self._stopped = False
         known = code.known if trusting else None
         work: list[Future[Any]] = []
         try:
@@ -166,7 +167,10 @@ class Push:
         if response.status in (200, 201, 202):
             response.close()
             return True
-        content = response.read(1 << 20)
+        try:
+            content = response.read(1 << 20)
+        except OSError:
+            content = b""
         if response.status not in (400, 404) or b"BLOB_UNKNOWN" not in content:
             what = f"can't tag {self._target.full_name}:{self._tag}"
             self._target.remote.fail_with(response.status, content, what)

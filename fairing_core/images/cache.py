@@ -7,10 +7,12 @@ read is not there, what can't be written (a full disk) is not kept; a build neve
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
 import os
+import re
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +23,7 @@ logger = logging.getLogger(__name__)
 _KEPT_SECONDS = 30 * 86_400
 _SWEPT_EVERY = 86_400
 _LARGEST = 4 << 20
+_ENTRY = re.compile(r"[0-9a-f]{64}(\.\d+\.\d+)?\Z")  # or one that was never renamed
 
 
 class Cache:
@@ -74,8 +77,9 @@ class Cache:
                 written = os.write(descriptor, content)
             finally:
                 os.close(descriptor)
-            if written == len(content):
-                os.replace(fresh, path)
+            if written < len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.replace(fresh, path)
         except OSError as exc:
             if not self._warned:
                 self._warned = True
@@ -97,7 +101,7 @@ class Cache:
             return None
         try:
             return json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
     def save(self, kind: str, key: str, value: Any) -> None:
@@ -116,7 +120,7 @@ class Cache:
         self.put("blobs", digest, content)
 
     def sweep(self) -> None:
-        """Once a day: removes what has not been written for 30 days."""
+        """Once a day: removes entries that have not been written for 30 days, and nothing else."""
         if self._folder is None:
             return
         stamp = os.path.join(self._folder, "swept")
@@ -126,13 +130,11 @@ class Cache:
                 return
         with suppress(OSError):
             self._make(self._folder)
-            Path(stamp).touch()
-            for folder, _, names in os.walk(self._folder):
-                for name in names:
-                    path = os.path.join(folder, name)
-                    with suppress(OSError):
-                        if now - os.stat(path).st_mtime > _KEPT_SECONDS:
-                            os.unlink(path)
+            Path(stamp).touch(0o600)
+            for path in Path(self._folder).glob("*/*"):
+                with suppress(OSError):
+                    if _ENTRY.match(path.name) and now - path.stat().st_mtime > _KEPT_SECONDS:
+                        path.unlink()
 
     def _make(self, folder: str) -> None:
         assert self._folder is not None

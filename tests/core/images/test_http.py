@@ -13,7 +13,7 @@ import pytest
 
 from fairing_core import errors
 from fairing_core.images import http
-from tests.core.images.conftest import Client, Serve
+from tests.core.conftest import Client, Serve
 from tests.core.images.registry import CUT, RESET, Answer, FakeRegistry
 
 

@@ -106,7 +106,7 @@ def test_a_manifest_of_another_type_is_no_image() -> None:
         b'{"layers": ["x"]}',
         b'{"manifests": 3}',
         b'{"manifests": [3]}',
-        b'{"manifests": [{"digest": "sha256:ab", "size": 1, "platform": []}]}',
+        b'{"manifests": [{"digest": "sha256:ab", "size": 1, "platform": [1]}]}',
         b'{"manifests": [{"digest": "sha256:ab", "size": 1, "platform": "linux"}]}',
     ],
 )
@@ -126,11 +126,11 @@ def test_a_damaged_manifest_is_an_error_of_the_image(raw: bytes) -> None:
         b'{"rootfs": 3}',
         b"[" * 100_000,
         b'{"rootfs": {"diff_ids": 3}}',
-        b'{"rootfs": {"diff_ids": []}, "config": []}',
+        b'{"rootfs": {"diff_ids": []}, "config": [1]}',
         b'{"rootfs": {"diff_ids": []}, "history": {}}',
         b'{"rootfs": {"diff_ids": []}, "history": [3]}',
         b'{"rootfs": {"diff_ids": []}, "config": {"Env": "A=1"}}',
-        b'{"rootfs": {"diff_ids": []}, "config": {"Labels": []}}',
+        b'{"rootfs": {"diff_ids": []}, "config": {"Labels": [1]}}',
     ],
 )
 def test_a_damaged_config_is_an_error_of_the_image(raw: bytes) -> None:

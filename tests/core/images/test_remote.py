@@ -12,7 +12,7 @@ import pytest
 from fairing_core import errors
 from fairing_core.images.remote import Remote
 from fairing_core.types import Credentials
-from tests.core.images.conftest import Client, Serve
+from tests.core.conftest import Client, Serve
 from tests.core.images.registry import CUT, Answer, FakeRegistry, refusal
 
 ADA = Credentials("ada", "s3cret")

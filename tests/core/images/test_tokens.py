@@ -13,7 +13,7 @@ from fairing_core.images.keychain import IDENTITY_TOKEN, REGISTRY_TOKEN
 from fairing_core.images.remote import Remote
 from fairing_core.images.tokens import Challenge
 from fairing_core.types import Credentials
-from tests.core.images.conftest import Client, Serve
+from tests.core.conftest import Client, Serve
 from tests.core.images.registry import Answer, FakeRegistry, refusal
 
 ADA = Credentials("ada", "s3cret")

@@ -1,3 +1,5 @@
+"""Registries in memory, and what asks them."""
+
 from __future__ import annotations
 
 import socket
