@@ -28,7 +28,7 @@ def judged(folder: Path) -> dict[str, Any]:
         assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
 
     def read(entry: dict[str, Any]) -> bytes:
-        content = (blobs / entry["digest"].partition(":")[2]).read_bytes()
+        content: bytes = (blobs / entry["digest"].partition(":")[2]).read_bytes()
         assert len(content) == entry["size"]
         return content
 
@@ -200,7 +200,7 @@ def test_a_full_disk_is_said_and_left_empty(
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = f'mount -t tmpfs -o size=1m tmpfs {disk} && exec "$@"'
-    python = [sys.executable, "-c", FULL, disk, f"{registry.host}/base:1"]
+    python = [sys.executable, "-c", FULL, str(disk), f"{registry.host}/base:1"]
     words = [*command, "sh", "-c", mount, "sh", *python]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr) == ("True True []\n", "")
