@@ -72,7 +72,7 @@ def test_the_code_is_one_layer_on_top_of_the_base(
 def test_the_code_belongs_to_the_user_that_the_image_runs_as(
     build: Builds, registry: FakeRegistry
 ) -> None:
-    passwd = {"etc/passwd": layers.PASSWD + b"ada:x:1234:56::/:/bin/sh\n"}
+    passwd: layers.Files = {"etc/passwd": layers.PASSWD + b"ada:x:1234:56::/:/bin/sh\n"}
     layer = layers.layer(passwd).stored
     registry.image("base", "1", layer, config={"config": {"User": "ada"}})
     built = build(registry)
@@ -576,7 +576,7 @@ def start(
     folder.mkdir(exist_ok=True)
     script = folder / "main.py"
     script.write_text(code)
-    command = [Path(sys.executable).with_name("fairing"), "build", folder]
+    command = [str(Path(sys.executable).with_name("fairing")), "build", str(folder)]
     words = ["-b", f"{registry.host}/base:1", "-t", f"{registry.host}/app", *more]
     return subprocess.Popen(
         [*command, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
@@ -613,10 +613,10 @@ def test_an_interrupted_layout_leaves_nothing(
     registry.script("GET", f"blobs/{sha256(b'one')}", Answer(200, after=30), times=9)
     out = tmp_path / "out"
     out.mkdir()
-    command = [Path(sys.executable).with_name("fairing"), "build", tmp_path / "code"]
+    command = [str(Path(sys.executable).with_name("fairing")), "build", str(tmp_path / "code")]
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "main.py").write_text("print(1)")
-    words = ["-b", f"{registry.host}/base:1", "--output", out / "image"]
+    words = ["-b", f"{registry.host}/base:1", "--output", str(out / "image")]
     running = subprocess.Popen([*command, *words], stderr=subprocess.PIPE, text=True)
     while not registry.count("GET", sha256(b"one")):
         time.sleep(0.01)

@@ -393,7 +393,7 @@ def digest_of(content: bytes) -> str:
 
 def _named(manifest: Mapping[str, Any]) -> Sequence[str]:
     blobs = [manifest.get("config"), *manifest.get("layers", ())]
-    return [each["digest"] for each in blobs if each]
+    return [each["digest"] for each in blobs if each and not each.get("urls")]
 
 
 class _Server(ThreadingHTTPServer):

@@ -223,7 +223,7 @@ def test_a_certificate_for_another_name_is_not_trusted(
     client: Client, serve: Serve, authority: Path, certificate: tuple[Path, Path], names: None
 ) -> None:
     registry = serve(tls=certificate)
-    with pytest.raises(errors.UntrustedRegistry, match="fake.test"):
+    with pytest.raises(errors.UntrustedRegistry, match=r"fake\.test"):
         status(client.remote(f"fake.test:{registry.port}", ca=authority))
 
 

@@ -49,7 +49,7 @@ def test_a_head_that_tells_nothing_is_none(
 
 def test_a_head_that_is_denied_is_an_error(repository: Repository, registry: FakeRegistry) -> None:
     registry.script("HEAD", "manifests", Answer(403))
-    with pytest.raises(errors.RegistryDenied, match="look .*x:1 up"):
+    with pytest.raises(errors.RegistryDenied, match=r"look .*x:1 up"):
         repository.head("1")
 
 
@@ -293,7 +293,7 @@ def test_a_token_that_expires_before_the_end_of_an_upload_is_renewed(
     registry = serve(users={"ada": "s3cret"}, tokens=True)
     remote = client.remote(registry.host, credentials=ADA)
     remote.wants("repository:x:pull,push")
-    registry.script("PATCH", "uploads", lambda asked: registry.answer(asked), times=1)
+    registry.script("PATCH", "uploads", registry.answer, times=1)
     repository = Repository(remote, ImageRef(registry.host, "x"))
 
     def blocks() -> Iterator[bytes]:

@@ -80,7 +80,7 @@ def test_wrong_credentials_are_refused_with_their_user(client: Client, serve: Se
     registry = serve(users=USERS)
     remote = remote_of(client, registry, credentials=Credentials("ada", "wr0ng"))
     response = remote.request("GET", "/v2/x/manifests/1")
-    with pytest.raises(errors.RegistryDenied, match="the user 'ada'.*docker login") as caught:
+    with pytest.raises(errors.RegistryDenied, match=r"the user 'ada'.*docker login") as caught:
         remote.fail(response, "can't")
     assert caught.value.status == 401
     assert "wr0ng" not in str(caught.value)
@@ -105,7 +105,7 @@ def test_credentials_that_cant_be_read_are_told_when_they_are_missed(
     remote = client.remote(registry.host)
     remote._auth._ask = broken
     response = remote.request("GET", "/v2/x/manifests/1")
-    with pytest.raises(errors.RegistryDenied, match="config.json is no JSON"):
+    with pytest.raises(errors.RegistryDenied, match=r"config\.json is no JSON"):
         remote.fail(response, "can't")
 
 
@@ -211,7 +211,7 @@ def test_a_remembered_token_that_was_revoked_is_renewed(client: Client, serve: S
 def test_the_token_server_says_why_it_refuses(client: Client, serve: Serve) -> None:
     registry = serve(users=USERS, tokens=True)
     remote = remote_of(client, registry, credentials=Credentials("ada", "wr0ng"))
-    with pytest.raises(errors.RegistryDenied, match="'ada'.*incorrect username") as caught:
+    with pytest.raises(errors.RegistryDenied, match=r"'ada'.*incorrect username") as caught:
         ask(remote)
     assert (caught.value.host, caught.value.status) == (registry.host, 401)
     assert "wr0ng" not in str(caught.value)
@@ -317,7 +317,7 @@ def test_credentials_are_not_sent_where_a_registry_should_not_send_them(
     registry = serve(users=USERS, tokens=True, tls=certificate)
     registry.realm = realm
     remote = client.remote(f"registry.test:{registry.port}", ca=authority, credentials=ADA)
-    with pytest.raises(errors.RegistryError, match="realm|not sent"):
+    with pytest.raises(errors.RegistryError, match=r"realm|not sent"):
         ask(remote)
 
 
