@@ -11,6 +11,7 @@ import pytest
 
 from tests.bench.registry import Registry
 
+FAIRING = Path(sys.executable).with_name("fairing")
 WRITES = """
 import os, pathlib
 beside = pathlib.Path(__file__).with_name("written")
@@ -40,7 +41,7 @@ class Builder:
         if self.registry:
             (self.folder / "pyproject.toml").write_text(_settings(self.registry))
         return subprocess.run(
-            [sys.executable, "-m", "fairing_core.cli", "build", "train.py", *map(str, arguments)],
+            [FAIRING, "build", "train.py", *map(str, arguments)],
             cwd=self.folder,
             env=self.environment(),
             capture_output=True,
