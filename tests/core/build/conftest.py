@@ -62,9 +62,9 @@ class Builds:
         """What the last build said of its traffic."""
         return next(fields for name, fields in reversed(self.events) if name == "pushed")
 
-    def login(self, registry: FakeRegistry, user: str, password: str) -> None:
+    def login(self, host: str, user: str, password: str) -> None:
         auth = base64.b64encode(f"{user}:{password}".encode()).decode()
-        self.credentials[registry.host] = auth
+        self.credentials[host] = auth
         auths = {host: {"auth": value} for host, value in self.credentials.items()}
         (self.home / "config.json").write_text(json.dumps({"auths": auths}))
 
@@ -77,7 +77,6 @@ class Builds:
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Builds:
     home = tmp_path / "home"
     home.mkdir()
-    monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("DOCKER_CONFIG", str(home))
     monkeypatch.setenv("FAIRING_CACHE", str(home / "cache"))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(home))

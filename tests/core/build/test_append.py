@@ -346,7 +346,7 @@ def test_layers_are_copied_from_another_registry_once(build: Builds, serve: Serv
 
 def test_a_copy_follows_a_redirect_without_authorization(build: Builds, serve: Serve) -> None:
     source, store, target = serve(users={"ada": "s3cret"}), serve(), serve()
-    build.login(source, "ada", "s3cret")
+    build.login(source.host, "ada", "s3cret")
     source.image("base", "1", b"one")
 
     def elsewhere(asked: Any) -> Answer | None:
@@ -485,7 +485,7 @@ def test_a_file_that_changes_while_it_is_read_leaves_no_tag(
 def test_a_token_that_expires_in_mid_push_is_renewed(build: Builds, serve: Serve) -> None:
     registry = serve(users={"ada": "s3cret"}, tokens=True)
     registry.image("base", "1")
-    build.login(registry, "ada", "s3cret")
+    build.login(registry.host, "ada", "s3cret")
 
     def expired(asked: Any) -> None:
         registry.revoke()
@@ -499,7 +499,7 @@ def test_a_token_that_expires_in_mid_push_is_renewed(build: Builds, serve: Serve
 def test_wrong_credentials_are_said(build: Builds, serve: Serve) -> None:
     registry = serve(users={"ada": "s3cret"})
     registry.image("base", "1")
-    build.login(registry, "ada", "wr0ng")
+    build.login(registry.host, "ada", "wr0ng")
     with pytest.raises(errors.RegistryDenied, match="'ada'") as caught:
         build(registry)
     assert "wr0ng" not in str(caught.value)
@@ -558,7 +558,7 @@ def test_many_processes_may_build_at_once(
 def test_no_secret_can_be_read_by_others(build: Builds, serve: Serve) -> None:
     registry = serve(users={"ada": "s3cret"}, tokens=True)
     registry.image("base", "1")
-    build.login(registry, "ada", "s3cret")
+    build.login(registry.host, "ada", "s3cret")
     build(registry)
     found = [path for path in build.cache.rglob("*") if path.is_file()]
     assert found
