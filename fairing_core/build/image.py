@@ -22,8 +22,8 @@ _BASE = "org.opencontainers.image.base."
 class Changes:
     """What is said anew of the image; None leaves the base's.
 
-    `command` becomes Cmd, `workdir` WorkingDir; `env` and `labels` are added by their keys. A new
-    `entrypoint` takes the base's Cmd away, as in a Dockerfile, and `command` stands in its place.
+    `command` becomes Cmd, if there is one, `workdir` WorkingDir; `env` and `labels` are added by
+    their keys. A new `entrypoint` takes the base's Cmd away, as in a Dockerfile.
     """
 
     command: Sequence[str]
@@ -108,7 +108,9 @@ def _config(
     inner = table["config"] = dict(table.get("config") or {})
     if changes.entrypoint is not None:
         inner["Entrypoint"] = list(changes.entrypoint)
-    inner["Cmd"] = list(changes.command)
+        inner.pop("Cmd", None)
+    if changes.command:
+        inner["Cmd"] = list(changes.command)
     inner["WorkingDir"] = changes.workdir
     if changes.user is not None:
         inner["User"] = changes.user

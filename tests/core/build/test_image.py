@@ -50,7 +50,8 @@ def image(
     }
     base = manifest.read(json.dumps(table).encode(), "", "base:1")
     assert isinstance(base, Manifest)
-    changes = Changes(("python3", "/app/main.py"), "/app", **more)
+    command = more.pop("command", ("python3", "/app/main.py"))
+    changes = Changes(command, "/app", **more)
     return on_top(base, config, LAYER, changes, base_name="host/base:1")
 
 
@@ -156,3 +157,13 @@ def test_a_user_takes_the_place_of_the_bases() -> None:
 
 def test_the_same_input_gives_the_same_bytes() -> None:
     assert image() == image()
+
+
+def test_without_a_command_the_base_s_stays() -> None:
+    assert config(command=())["config"]["Cmd"] == ["sh"]
+
+
+def test_a_new_entrypoint_without_a_command_takes_the_base_s_away() -> None:
+    inner = config(command=(), entrypoint=["/bin/sh"])["config"]
+    assert inner["Entrypoint"] == ["/bin/sh"]
+    assert "Cmd" not in inner
