@@ -95,7 +95,7 @@ def _plugins(path: str) -> set[Plugin]:
     for line in map(str.strip, text.splitlines()):
         if line.startswith("["):
             group = line.strip("[]").strip()
-        elif group in _GROUPS and "=" in line and not line.startswith(("#", ";")):
+        elif group in _GROUPS and "=" in line and not line.startswith("#"):
             entry, _, value = line.partition("=")
             found.add(Plugin(name, entry.strip(), group, value.strip(), version))
     return found

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _WORKERS = 12
-"""A base has a dozen layers: their mounts are through when the code is, also far from the registry."""
+"""Most bases have about a dozen layers: their mounts are through when the code is."""
 _HOMES = 8
 """Repositories that are remembered of one blob, the newest first."""
 _TOLD_EVERY = 0.2  # seconds between two reports

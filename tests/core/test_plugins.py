@@ -104,3 +104,43 @@ def test_a_hook_with_an_argument_that_does_not_exist_is_an_error() -> None:
 
     with pytest.raises(errors.PluginLoadError, match="happening"):
         Plugins(ambient=False, extra=[Wrong()])
+
+
+class LabRegistry:
+    @classmethod
+    def serves(cls, host: str) -> bool:
+        return host.endswith(".lab.example")
+
+    def repository(self, name: str) -> str:
+        return f"images.lab.example/{name}"
+
+    def ensure(self, repository: str) -> None:
+        pass
+
+    def credentials(self, host: str) -> Any:
+        return None
+
+    def pod_access(self, mode: str) -> Any:
+        return ()
+
+
+class OfferingRegistry:
+    @hookimpl
+    def fairing_register_registries(self) -> Any:
+        return {"lab": LabRegistry}
+
+
+def test_the_registry_at_a_host_is_the_one_that_serves_it() -> None:
+    hub = Plugins(ambient=False, extra=[OfferingRegistry()])
+    assert hub.serving("images.lab.example") is LabRegistry
+    assert hub.serving("registry.example.com") is None
+
+
+def test_a_broken_plugin_keeps_no_other_from_serving_a_host() -> None:
+    class Raising:
+        @hookimpl
+        def fairing_register_registries(self) -> Any:
+            raise OSError("broken")
+
+    hub = Plugins(ambient=False, extra=[Raising(), OfferingRegistry()])
+    assert hub.serving("images.lab.example") is LabRegistry

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from fairing_core import BackendInterface, errors
 from fairing_core.settings import Settings, coerced, options
+from fairing_core.types import RegistryAccess
 
 
 class Colour(enum.Enum):
@@ -136,3 +137,28 @@ def test_plain_values_of_other_types_are_refused_not_turned() -> None:
 @given(st.integers() | st.booleans() | st.floats(allow_nan=False) | st.text())
 def test_what_python_writes_is_read_back(value: object) -> None:
     assert coerced(str(value), type(value), "x") == value
+
+
+def test_how_registries_are_reached_is_read_by_host(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "[tool.fairing.registries.'lab.example:5000']\nca = 'lab.pem'\nplain_http = false\n"
+        "[tool.fairing.registries.'plain.example']\nplain_http = true\npull_name = 'p:5000'\n",
+    )
+    assert Settings.near(tmp_path).registries() == {
+        "lab.example:5000": RegistryAccess(ca=tmp_path / "lab.pem", plain_http=False),
+        "plain.example": RegistryAccess(plain_http=True, pull_name="p:5000"),
+    }
+
+
+def test_a_registry_has_no_other_settings(tmp_path: Path) -> None:
+    write(tmp_path, "[tool.fairing.registries.'lab.example']\nplain-http = true\n")
+    with pytest.raises(errors.UnknownSetting, match=r"lab\.example.*mean 'plain_http'"):
+        Settings.near(tmp_path).registries()
+
+
+@pytest.mark.parametrize("table", ["registries = 'x'", "registries.lab = 'x'"])
+def test_registries_that_are_no_tables_are_refused(tmp_path: Path, table: str) -> None:
+    write(tmp_path, f"[tool.fairing]\n{table}\n")
+    with pytest.raises(errors.SettingsError, match="no table"):
+        Settings.near(tmp_path).registries()

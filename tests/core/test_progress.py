@@ -1,0 +1,64 @@
+import io
+from typing import Any
+
+import pytest
+
+from fairing_core.hookspecs import PROJECT
+from fairing_core.progress import Progress
+from fairing_core.types import Event
+
+TRAFFIC = {"sent": 85_800_000, "mounted": 13, "skipped": 0, "copied": 0, "seconds": 0.8}
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "line"),
+    [
+        ("packaged", {"files": 1, "bytes": 900}, "packaged 1 file, 900 B"),
+        ("pushed", TRAFFIC, "pushed: 85.8 MB sent (107.2 MB/s); layers: 13 mounted"),
+        ("pushed", {**TRAFFIC, "sent": 0}, "pushed: nothing is new"),
+        ("copying", {"bytes": 1_300_000_000, "to": "b.example"}, "copying 1.3 GB of the base to"),
+        ("built", {"image": "a/b@sha256:c"}, "built a/b@sha256:c"),
+        ("submitted", {"uri": "fairing://a/b/c/d"}, "started fairing://a/b/c/d"),
+    ],
+)
+def test_each_step_is_one_line(name: str, fields: dict[str, Any], line: str) -> None:
+    stream = io.StringIO()
+    Progress(stream).step(name, **fields)
+    assert stream.getvalue().startswith(line)
+    assert stream.getvalue().count("\n") == 1
+
+
+def test_a_pipe_sees_no_line_that_is_rewritten() -> None:
+    stream = io.StringIO()
+    Progress(stream).step("pushing", **TRAFFIC)
+    assert stream.getvalue() == ""
+
+
+def test_a_terminal_sees_how_far_it_is_and_then_the_end_in_its_place() -> None:
+    stream = Terminal()
+    progress = Progress(stream)
+    progress.step("pushing", **TRAFFIC)
+    progress.step("pushed", **TRAFFIC)
+    first, second = stream.getvalue().split("\r")[1:]
+    assert "pushing: 85.8 MB sent" in first
+    assert second.startswith("\033[K")
+    assert second.endswith("\n")
+
+
+def test_what_was_pushed_is_kept_for_the_program() -> None:
+    progress = Progress(io.StringIO())
+    progress.step("pushed", **TRAFFIC)
+    assert progress.traffic == TRAFFIC
+
+
+def test_as_a_plugin_it_is_told_of_each_event() -> None:
+    stream = io.StringIO()
+    plugin: Any = Progress(stream).plugin()
+    assert hasattr(plugin.fairing_event, f"{PROJECT}_impl")
+    plugin.fairing_event(Event("submitted", 0.0, {"uri": "fairing://a/b/c/d"}))
+    assert "started fairing://a/b/c/d" in stream.getvalue()
