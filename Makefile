@@ -71,13 +71,13 @@ test-lowest: $(READY) ## Runs the tests with the lowest version of each dependen
 	.cache/lowest/bin/pytest
 
 .PHONY: test-newest
-test-newest: $(READY) ## Runs the tests with the newest versions; core's alone with its newest, too.
+test-newest: $(READY) ## Runs the tests with the newest versions; what uses Kubernetes' with its newest, too.
 	$(UV) venv --quiet --clear --python $(BIN)/python .cache/newest
 	$(UV) pip install --python .cache/newest --refresh --group test $(EDITABLE)
 	.cache/newest/bin/pytest
 	$(UV) venv --quiet --clear --python $(BIN)/python .cache/newest-core
 	$(UV) pip install --python .cache/newest-core --group test --editable .
-	.cache/newest-core/bin/pytest tests/core
+	.cache/newest-core/bin/pytest tests/core/cli tests/core/cluster tests/core/test_*.py
 
 .PHONY: lock
 lock: $(READY) ## Renews requirements.lock: the newest versions, hash-pinned, for every platform.

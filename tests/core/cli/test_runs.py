@@ -200,6 +200,8 @@ def test_ctrl_c_detaches_and_the_run_goes_on(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A job in the background of a script ignores it, and so would all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
