@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
@@ -41,7 +42,7 @@ class CodeLayer:
         self._made: Layer | None = None
         self.is_small = sum(file.size for file in files) <= SMALL
 
-    @property
+    @functools.cached_property
     def known(self) -> Layer | None:
         """The layer, if these files were packed before; no file is read for that."""
         kept = self._cache.load("layers", self._key) if self._key else None
