@@ -8,7 +8,6 @@ and everything is looked at again.
 from __future__ import annotations
 
 import json
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,8 +24,6 @@ from fairing_core.images.cache import Cache
 from fairing_core.images.manifest import Descriptor
 from fairing_core.images.repository import Repository
 from fairing_core.types import Report
-
-logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 

@@ -514,15 +514,20 @@ def _bare(host: str) -> str | bytes:
     return host.encode() if host.isascii() else host
 
 
+def basic(user: str, password: str) -> str:
+    """The Authorization of a user and a password (RFC 7617)."""
+    import base64
+
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+
+
 def _proxy_fields(proxy: str) -> dict[str, str]:
     parts = urlsplit(proxy)
     if parts.username is None:
         return {}
-    import base64
     from urllib.parse import unquote
 
-    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return {"Proxy-Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+    return {"Proxy-Authorization": basic(unquote(parts.username), unquote(parts.password or ""))}
 
 
 def _tunnel(plain: socket.socket, origin: Origin, fields: Mapping[str, str]) -> None:

@@ -6,10 +6,8 @@ via central service (token, refresh token), as every registry with Bearer tokens
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
-import logging
 import re
 import threading
 import time
@@ -26,8 +24,6 @@ from fairing_core.images.keychain import IDENTITY_TOKEN, REGISTRY_TOKEN
 
 if TYPE_CHECKING:
     from fairing_core.types import Credentials
-
-logger = logging.getLogger(__name__)
 
 _LARGEST = 1 << 20
 _DEFAULT_SECONDS = 60  # where the answer has no expires_in; the specification's own default
@@ -161,7 +157,7 @@ class Authorizer:
                 self.fault = exc
         who = self._credentials
         if challenge.scheme == "basic":
-            self._field = _basic(who) if who else None
+            self._field = http.basic(who.username, who.password) if who else None
             return
         if who and who.username == REGISTRY_TOKEN:
             self._field = f"Bearer {who.password}"
@@ -204,7 +200,7 @@ class Authorizer:
             response = self._send(origin, "POST", path, fields, lambda: body)
         else:
             if who:
-                fields["Authorization"] = _basic(who)
+                fields["Authorization"] = http.basic(who.username, who.password)
             asked += [("scope", scope) for scope in self._scopes]
             query = "&".join(filter(None, (parts.query, urlencode(asked, quote_via=quote))))
             response = self._send(origin, "GET", f"{path}?{query}", fields, None)
@@ -281,11 +277,6 @@ class Authorizer:
                 status=response.status,
             )
         return token, seconds
-
-
-def _basic(who: Credentials) -> str:
-    pair = f"{who.username}:{who.password}".encode()
-    return f"Basic {base64.b64encode(pair).decode()}"
 
 
 def _is_challenge(known: object) -> bool:
