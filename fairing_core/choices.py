@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,9 +10,10 @@ from fairing_core import defaults, errors, settings
 from fairing_core.interfaces import BackendInterface, Builder, Deployer, Preprocessor, Registry
 from fairing_core.plugins import Kind, Plugins
 from fairing_core.types import BuildRequest, PodPatch, PodSpecMutator, RegistryAccess, Source
+from fairing_core.values import field, frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """What the user said of one role: a name, a class or an object, and its options."""
 
@@ -21,7 +21,7 @@ class Part:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Order:
     """All that the user said of one run; None leaves a choice open."""
 

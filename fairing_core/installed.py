@@ -13,16 +13,17 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from typing import Any
+
+from fairing_core.values import frozen
 
 BACKENDS = "fairing.backends"
 AMBIENT = "fairing.plugins"
 _GROUPS = (BACKENDS, AMBIENT)
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@frozen(order=True)
 class Plugin:
     """One plugin: the distribution that offers it, and its entry point."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import inspect
 import logging
@@ -23,6 +22,7 @@ from fairing_core.interfaces import (
     Storage,
 )
 from fairing_core.types import Event, PodPatch, Stage
+from fairing_core.values import replace
 
 logger = logging.getLogger(__name__)
 
@@ -348,9 +348,7 @@ def _patches(ask: Callable[[], object], who: str, owner: str, block: str) -> lis
         for patch in given:
             if not isinstance(patch, PodPatch):
                 raise TypeError(f"gave a {type(patch).__name__} among its patches, not a PodPatch")
-        return [
-            patch if patch.origin else dataclasses.replace(patch, origin=owner) for patch in given
-        ]
+        return [patch if patch.origin else replace(patch, origin=owner) for patch in given]
     except (Exception, SystemExit) as exc:
         raise errors.PluginFailed(
             f"{who} failed to say what pods need: {_told(exc)}; nothing was run. "

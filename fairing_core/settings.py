@@ -9,18 +9,17 @@ reached stands in ``[tool.fairing.registries."<host>"]``.
 from __future__ import annotations
 
 import enum
-import inspect
 import os
 import re
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fairing_core import errors
 from fairing_core.types import RegistryAccess
+from fairing_core.values import field, frozen
 
 KEYS = ("backend", "preprocessor", "builder", "deployer", "base_image", "registry")
 
@@ -29,7 +28,7 @@ _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """The settings in force for one entry; `file` is the pyproject.toml they came from, if any."""
 
@@ -63,9 +62,10 @@ class Settings:
             UnknownSetting: a key that says nothing of a registry.
             SettingsError: a value that does not fit.
         """
+        tables = self.table.get("registries", {})
+        hints = parameters(RegistryAccess) if tables else {}
         found = {}
-        hints = parameters(RegistryAccess)
-        for host, table in self.table.get("registries", {}).items():
+        for host, table in tables.items():
             where = f'[tool.fairing.registries."{host}"] {{}} in {self.file}'
             for key in table:
                 if key not in hints:
@@ -119,7 +119,9 @@ def options(make: Callable[..., Any], given: Mapping[str, Any], what: str) -> di
 
 
 def parameters(make: Callable[..., Any]) -> dict[str, Any]:
-    """The keyword parameters of a class or factory, with their annotations."""
+    """The keyword parameters of a class or factory, with their annotations (else `object`)."""
+    import inspect  # slow, and most builds have no settings of a plugin
+
     if isinstance(make, type) and make.__init__ is object.__init__:  # type: ignore[misc]
         return {}
     try:
@@ -127,7 +129,7 @@ def parameters(make: Callable[..., Any]) -> dict[str, Any]:
     except NameError:  # annotations that only a type checker can resolve stay as text
         signature = inspect.signature(make)
     return {
-        name: parameter.annotation
+        name: object if parameter.annotation is parameter.empty else parameter.annotation
         for name, parameter in signature.parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
     }
@@ -176,7 +178,7 @@ def _read(value: Any, choice: Any) -> Any:
         return _member(value, typing.get_args(choice))
     if origin in (list, tuple):
         return _sequence(value, origin, typing.get_args(choice))
-    if not isinstance(choice, type) or choice in (inspect.Parameter.empty, object):
+    if not isinstance(choice, type) or choice is object:
         return value
     if issubclass(choice, enum.Enum):
         return choice(value)

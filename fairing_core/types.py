@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from fairing_core.values import field, frozen
 
 if TYPE_CHECKING:
     from fairing_core.interfaces import Registry
@@ -22,7 +23,7 @@ Stage = Literal["build", "train", "serve"]
 """What a pod is for."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Source:
     """What the user wants to run.
 
@@ -37,7 +38,7 @@ class Source:
     kwargs: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ContextFile:
     """One file that travels.
 
@@ -52,7 +53,7 @@ class ContextFile:
     reason: str = field(default="", kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BuildContext:
     """All that goes into the image, and the command that starts it.
 
@@ -74,7 +75,7 @@ class BuildContext:
         return sum(file.size for file in self.files)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RegistryAccess:
     """How one registry is reached.
 
@@ -100,7 +101,7 @@ def unheard(name: str, /, **fields: str | int | float) -> None:
     """A `Report` that nobody listens to."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BuildRequest:
     """What a builder is asked for: `context` on top of `base_image`, pushed to `registry`.
 
@@ -120,7 +121,7 @@ class BuildRequest:
     report: Report = field(default=unheard, kw_only=True, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Built:
     """What a builder made: an image by its digest, or, without images, where the files are.
 
@@ -135,7 +136,7 @@ class Built:
     platform: str | None = field(default=None, kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PodPatch:
     """An addition to a pod, as plain data in the Kubernetes API's own (camelCase) names.
 
@@ -157,7 +158,7 @@ PodSpecMutator = Callable[[Any, Any, str], Any]
 """A user's own mutator, as the original's: ``f(kube_manager, pod_spec, namespace)``."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DeployRequest:
     """What a deployer is asked for: run `command` and `args` in `image`, starting in `workdir`.
 
@@ -191,7 +192,7 @@ class RunStatus(enum.StrEnum):
         return self not in (RunStatus.PENDING, RunStatus.RUNNING)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """How a run ended.
 
@@ -206,7 +207,7 @@ class Outcome:
     tail: str = field(default="", kw_only=True, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Event:
     """One step of a run, for whoever listens.
 
@@ -219,7 +220,7 @@ class Event:
     fields: Mapping[str, str | int | float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Check:
     """One thing that a backend looked at: whether it is `ok`, and in `detail` what to do if not."""
 
@@ -228,7 +229,7 @@ class Check:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredObject:
     """What a storage holds under `url`: `size` in bytes, `digest` ``sha256:<hex>`` if known."""
 
@@ -237,7 +238,7 @@ class StoredObject:
     digest: str | None = field(default=None, kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Credentials:
     """A registry's user and password (or token); the secret half is in no repr.
 

@@ -7,7 +7,6 @@ nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from fairing_core import errors
@@ -17,11 +16,12 @@ from fairing_core.images.facts import Fact, Facts
 from fairing_core.images.manifest import Descriptor, Index, Manifest, Platform
 from fairing_core.images.reference import ImageRef
 from fairing_core.images.repository import Repository
+from fairing_core.values import field, frozen
 
 _NESTED = 4  # indexes within indexes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Base:
     """An image to build on, for one platform."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 
 from fairing_core.build import codec, layer
 from fairing_core.build.codec import Layer
 from fairing_core.images.cache import Cache
 from fairing_core.types import ContextFile
+from fairing_core.values import plain
 
 SMALL = 4 << 20
 """Bytes up to which a layer is packed in memory; larger ones are sent while they are packed."""
@@ -73,4 +73,4 @@ class CodeLayer:
         yield from compressor.blocks(layer.tar(self._files, uid=self._uid, gid=self._gid))
         self._made = compressor.layer
         if self._key:
-            self._cache.save("layers", self._key, asdict(self._made))
+            self._cache.save("layers", self._key, plain(self._made))

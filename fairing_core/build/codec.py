@@ -16,8 +16,9 @@ import struct
 import sys
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from fairing_core.values import field, frozen
 
 Buffer = bytes | bytearray | memoryview
 
@@ -31,7 +32,7 @@ _HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _LAST = b"\x03\x00"  # the empty piece that ends a deflate stream
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layer:
     """What a manifest says of a layer, and its image's config.
 
@@ -45,7 +46,7 @@ class Layer:
     raw_size: int = field(kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Codec:
     """A way to deflate. `name` changes whenever the same input could give other bytes."""
 

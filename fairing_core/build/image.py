@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from fairing_core.build.codec import Layer
 from fairing_core.images import manifest
 from fairing_core.images.cache import digest_of
 from fairing_core.images.manifest import Descriptor, Manifest
+from fairing_core.values import field, frozen
 
 _BASE = "org.opencontainers.image.base."
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Changes:
     """What is said anew of the image; None leaves the base's.
 
@@ -34,7 +34,7 @@ class Changes:
     labels: Mapping[str, str] = field(default_factory=dict, kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NewImage:
     """The bytes of a manifest and of its config, and the digests that name them."""
 

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from fairing_core import errors
@@ -34,18 +33,14 @@ _HOMES = 8
 _TOLD_EVERY = 0.2  # seconds between two reports
 
 
-@dataclass
 class Traffic:
     """What went over the wire, in blobs and bytes; `report` is told from time to time."""
 
-    report: Report
-    sent: int = 0
-    mounted: int = 0
-    skipped: int = 0
-    copied: int = 0
-    began: float = field(default_factory=time.monotonic)
-    _told: float = field(default_factory=time.monotonic)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self.sent = self.mounted = self.skipped = self.copied = 0
+        self.began = self._told = time.monotonic()
+        self._lock = threading.Lock()
 
     def count(self, **more: int) -> None:
         """Adds to the counters."""

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from fairing_core import errors
 from fairing_core.types import Credentials
+from fairing_core.values import frozen
 
 _NOT_FOUND = b"credentials not found in native keychain"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CredentialHelper:
     """The helper called `name`, to be asked for `server`, as `file` says."""
 

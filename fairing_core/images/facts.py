@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from fairing_core.values import frozen
 
 Fact = Literal["user", "python", "libc"]
 
@@ -16,7 +17,7 @@ _RELEASE = re.compile(r"(\d+\.\d+)(?:$|[.abr])")
 _LARGEST_ID = 2**31 - 1  # docker's and containerd's; larger numbers are names to them
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Facts:
     """What is known of an image; `learned` says what has been looked for.
 

@@ -23,22 +23,17 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from fairing_core import errors
 from fairing_core.images.credhelper import CredentialHelper
 from fairing_core.images.reference import HUB, ImageRef
+from fairing_core.images.tokens import IDENTITY_TOKEN, REGISTRY_TOKEN
 from fairing_core.types import Credentials
+from fairing_core.values import field, frozen
 
 logger = logging.getLogger(__name__)
-
-IDENTITY_TOKEN = "<token>"  # noqa: S105 - a marker, as docker's helpers answer it
-"""The user of credentials whose password is an identity token: a refresh token of OAuth 2."""
-
-REGISTRY_TOKEN = "<registrytoken>"  # noqa: S105 - a marker, our own
-"""The user of credentials whose password is sent as it is: ``Authorization: Bearer``."""
 
 _HUB_KEY = "https://index.docker.io/v1/"  # under which docker keeps Docker Hub's
 _HUB_HOSTS = (HUB, "index.docker.io", "registry-1.docker.io")
@@ -192,7 +187,7 @@ def _normal(key: str) -> str:
 # --- files ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _AuthFile:
     path: Path
     auths: Mapping[str, Mapping[str, Any]] = field(repr=False)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from fairing_core.errors import ImageError
@@ -23,6 +22,7 @@ from fairing_core.images.facts import (
 )
 from fairing_core.images.search import LibcSearch, PythonSearch, Search, UserSearch
 from fairing_core.images.tarstream import entries
+from fairing_core.values import frozen
 
 Layer = Callable[[], Iterable[bytes]]
 """Opens a layer as it is stored, in chunks of any size; what it gives is closed when done."""
@@ -75,7 +75,7 @@ def learn(
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Reader:
     """The layers of that image."""
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from fairing_core import errors
 from fairing_core.images.cache import digest_of
+from fairing_core.values import field, frozen
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -81,7 +81,7 @@ class Platform(NamedTuple):
         return 0 if self.variant else 2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Descriptor:
     """What names a blob: ``sha256:<hex>``, its size in bytes, its media type."""
 
@@ -114,7 +114,7 @@ class Descriptor:
         return cls(str(digest), size, media_type, urls=urls)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Manifest:
     """One image: `raw` are the bytes that `digest` names, `table` what they say."""
 
@@ -131,7 +131,7 @@ class Manifest:
         return self.media_type == DOCKER_MANIFEST
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Index:
     """Images for several platforms, in their order; `entries` leaves out what is no image."""
 

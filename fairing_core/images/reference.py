@@ -20,9 +20,9 @@ opencontainers/go-digest v1.0 for the algorithms.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
 
 from fairing_core import errors
+from fairing_core.values import field, frozen, replace
 
 HUB = "docker.io"
 """Docker Hub's name in references; its API is at ``registry-1.docker.io``."""
@@ -46,7 +46,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _USER = re.compile(r"\A([A-Za-z][A-Za-z0-9+.-]*://)?[^/]*@(?=[^@]*/)")  # user:password@host/...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageRef:
     """An image, or a repository, by its full name; no value of this class is outside the grammar.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import signal
 import time
@@ -16,6 +15,7 @@ from fairing_core import errors
 from fairing_core.interfaces import RunHandle
 from fairing_core.local import files, locks, logs, records, supervisor
 from fairing_core.types import Outcome, RunStatus
+from fairing_core.values import replace
 
 _MARGIN = 5.0  # seconds that a supervisor, or a killed program, gets to be gone
 _TAIL = 20  # lines of the log that an outcome shows
@@ -187,7 +187,7 @@ class LocalRun(RunHandle):
         else:
             status, how = RunStatus.FAILED, "the supervisor was killed"
         self._run()  # not there: it was deleted meanwhile
-        return dataclasses.replace(state, status=status, reason=f"{how}; exit code unknown")
+        return replace(state, status=status, reason=f"{how}; exit code unknown")
 
     def _recorded(self) -> records.State:
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,12 @@ from typing import Any
 from fairing_core import errors
 from fairing_core.local.supervisor import SCHEMA
 from fairing_core.types import RunStatus
+from fairing_core.values import field, frozen
 
 _DAMAGES = (KeyError, TypeError, ValueError, OverflowError)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class State:
     """Where a run is.
 
@@ -36,7 +36,7 @@ class State:
     reason: str | None = field(kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Run:
     """What was asked for; `uid` tells it from another run of its name, `grace` is in seconds."""
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from dataclasses import dataclass
 from typing import Any
 
 from fairing_core.preprocess.inputs import relative_to, working_directory
+from fairing_core.values import frozen
 
 MAIN = "__main__"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Home:
     """Where a function was defined.
 

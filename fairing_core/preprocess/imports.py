@@ -13,16 +13,16 @@ import os
 import warnings
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from fairing_core.faults import fault
+from fairing_core.values import frozen
 
 logger = logging.getLogger(__name__)
 
 _SUFFIXES = (*importlib.machinery.EXTENSION_SUFFIXES, *importlib.machinery.SOURCE_SUFFIXES)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Module:
     """A local module's file; `below` is its path from the folder that it is imported from."""
 

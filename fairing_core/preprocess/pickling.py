@@ -15,7 +15,6 @@ import posixpath
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import IO, Any
 
@@ -24,13 +23,14 @@ import cloudpickle  # type: ignore[import-untyped]
 from fairing_core.preprocess.imports import absolute
 from fairing_core.preprocess.inputs import as_posix, relative_to
 from fairing_core.preprocess.travel import CORE
+from fairing_core.values import frozen
 
 _PROTOCOL = 5  # what every Python since 3.8 reads
 _CACHED = type(functools.cache(len))  # it has no public name
 _register = threading.RLock()  # cloudpickle keeps its by-value modules in one set of the process
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pickled:
     """A pickle, and the dotted names of the modules that it, or the code in it, imports."""
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import os
 import shutil
 import time
@@ -11,6 +10,7 @@ import pytest
 from fairing_core import errors
 from fairing_core.build.key import FRESH, stat_key
 from fairing_core.types import ContextFile
+from fairing_core.values import replace
 from tests.core.build.harness import inline, on_disk
 
 LATER = time.time_ns() + 3600 * 10**9
@@ -66,9 +66,9 @@ def test_a_file_put_in_the_place_of_another_has_another_key(
 def test_destination_mode_size_owner_and_folders_are_in_the_key(file: ContextFile) -> None:
     keys = {
         key(file),
-        key(dataclasses.replace(file, destination="/app/b")),
-        key(dataclasses.replace(file, mode=0o755)),
-        key(dataclasses.replace(file, size=4)),
+        key(replace(file, destination="/app/b")),
+        key(replace(file, mode=0o755)),
+        key(replace(file, size=4)),
         key(file, uid=1),
         key(file, gid=1),
         key(file, folder="/opt/code/"),

@@ -18,8 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairing_core.errors import SettingsError
-from fairing_core.images.keychain import IDENTITY_TOKEN, REGISTRY_TOKEN, Keychain
+from fairing_core.images.keychain import Keychain
 from fairing_core.images.reference import ImageRef
+from fairing_core.images.tokens import IDENTITY_TOKEN, REGISTRY_TOKEN
 from fairing_core.types import Credentials
 
 APP = ImageRef.parse("r.example.com/team/app")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import string
 
 import pytest
@@ -214,7 +213,7 @@ def test_tag_and_digest_change_by_new_values() -> None:
     assert str(ref.at(SHA256)) == f"r.io/x@{SHA256}"
     assert str(ref.at(SHA256).tagged("2")) == "r.io/x:2"
     assert str(ref) == "r.io/x:1"
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         ref.tag = "2"  # type: ignore[misc]
 
 

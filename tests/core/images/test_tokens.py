@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from fairing_core import errors
-from fairing_core.images.keychain import IDENTITY_TOKEN, REGISTRY_TOKEN
 from fairing_core.images.remote import Remote
-from fairing_core.images.tokens import Challenge
+from fairing_core.images.tokens import IDENTITY_TOKEN, REGISTRY_TOKEN, Challenge
 from fairing_core.types import Credentials
 from tests.core.conftest import Client, Serve
 from tests.core.images.registry import Answer, FakeRegistry, refusal

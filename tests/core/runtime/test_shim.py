@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import ast
 import base64
-import dataclasses
 import json
 import math
 import os
@@ -16,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairing_core.runtime import shim
+from fairing_core.values import replace
 from tests.core.preprocess.harness import Container, Project, Ran
 
 
@@ -367,20 +367,20 @@ def test_the_shims_own_flags_are_not_the_functions(project: Project, container: 
 def test_flags_may_be_joined_to_their_values(project: Project, container: Container) -> None:
     context = project.function(len, "four")
     program, name, file, *_ = context.command[1:]
-    joined = dataclasses.replace(context, command=("python", program, f"{name}={file}"))
+    joined = replace(context, command=("python", program, f"{name}={file}"))
     assert container.run(joined).value == 4
 
 
 def test_a_missing_flag_is_told(project: Project, container: Container) -> None:
     context = project.function(len, "four")
-    ran = container.run(dataclasses.replace(context, command=context.command[:2]))
+    ran = container.run(replace(context, command=context.command[:2]))
     assert ran.code == 1
     assert "--serialized_fn_file FILE is missing" in ran.err
 
 
 def test_another_python_is_refused_by_both_names(project: Project, container: Container) -> None:
     context = project.function(len, "four")
-    ran = container.run(dataclasses.replace(context, command=(*context.command[:-1], "3.8")))
+    ran = container.run(replace(context, command=(*context.command[:-1], "3.8")))
     assert ran.code == 1
     assert ran.record is not None
     for text in (ran.err, ran.record["raised"]["message"]):
