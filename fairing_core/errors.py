@@ -46,7 +46,6 @@ All of them pickle, with their fields.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -190,7 +189,7 @@ class InvalidArgument(InputError):
     exit_code = 92
 
 
-class NotPicklable(InputError, pickle.PicklingError):
+class NotPicklable(InputError, TypeError):
     """An object can't travel; `variable` is the path to it, e.g. ``config['lock']``."""
 
     exit_code = 93

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Sequence
-
-import click
+from typing import NoReturn, cast
 
 from fairing_core import errors
+from fairing_core.cli.command import Command, Parser, UsageError
 
 _COMMANDS = {
     "run": "runs:run_command",
@@ -25,8 +27,8 @@ _COMMANDS = {
 }
 """Where each command is; in the order that --help shows. Only the one that runs is imported."""
 
+_USAGE = "fairing [-v] COMMAND ..."
 _EPILOG = """
-\b
 Examples:
   fairing run train.py -- --epochs 3        a script, with its own arguments
   fairing run train.py::train -- epochs=3   a function, with its keyword arguments
@@ -40,46 +42,76 @@ Exit code: the run's own for `run` and `wait`; otherwise 0, or the fault's own c
 """
 
 
-class _Commands(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        module, _, name = _COMMANDS.get(cmd_name, "").partition(":")
-        if not name:
-            return None
-        command = getattr(importlib.import_module(f"fairing_core.cli.{module}"), name)
-        assert isinstance(command, click.Command)
-        return command
-
-
-@click.group(
-    cls=_Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
-)
-@click.version_option(package_name="fairing-core", prog_name="fairing")
-@click.option("-v", "--verbose", count=True, help="Say more; twice for everything.")
-def fairing(verbose: int) -> None:
-    """Runs Python functions and scripts as jobs, here or on Kubernetes."""
-    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
-    logging.basicConfig(level=level, format="fairing: %(message)s", stream=sys.stderr)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line, and ends the process with its exit code."""
-    sys.exit(_code(arguments))
+    sys.exit(_code(sys.argv[1:] if arguments is None else arguments))
 
 
-def _code(arguments: Sequence[str] | None) -> int:
+def _code(words: Sequence[str]) -> int:
+    name, rest = _chosen(words)
+    command = _load(name)
+    parser = command.parser(name)
     try:
-        code = fairing.main(arguments, prog_name="fairing", standalone_mode=False)
+        code = command.run(command.given(parser, rest))
         sys.stdout.flush()
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except UsageError as error:
+        parser.error(str(error))
+    except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # who reads our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except errors.FairingError as error:
-        colour = "red" if sys.stderr.isatty() else None
-        click.secho(f"fairing: {error}", fg=colour, err=True)
+        red, plain = ("\033[31m", "\033[0m") if sys.stderr.isatty() else ("", "")
+        print(f"{red}fairing: {error}{plain}", file=sys.stderr)
         return error.exit_code
-    return code if isinstance(code, int) else 0
+    return code or 0
+
+
+def _chosen(words: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """The command's name and its own words; help, the version and faults end the process."""
+    at = next((at for at, word in enumerate(words) if not word.startswith("-")), len(words))
+    given = _options(words[:at] or (["--help"] if at == len(words) else []))
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(given.verbose, 2)]
+    logging.basicConfig(level=level, format="fairing: %(message)s", stream=sys.stderr)
+    if at == len(words):
+        _refuse("name a command")
+    if words[at] not in _COMMANDS:
+        _refuse(f"there is no command {words[at]!r}{errors.near(words[at], _COMMANDS)}")
+    return words[at], words[at + 1 :]
+
+
+def _refuse(fault: str) -> NoReturn:
+    Parser(prog="fairing", usage=_USAGE).error(fault)
+
+
+def _options(words: Sequence[str]) -> argparse.Namespace:
+    if not words:
+        return argparse.Namespace(verbose=0)
+    parser = Parser(
+        prog="fairing",
+        usage=_USAGE,
+        description="Runs Python functions and scripts as jobs, here or on Kubernetes.",
+        epilog="\n".join(["Commands:", *_summaries(), _EPILOG]),
+    )
+    parser.add_argument("--version", action="store_true", help="Show the version.")
+    parser.add_argument(
+        "-v", "--verbose", action="count", default=0, help="Say more; twice for everything."
+    )
+    given = parser.read(words)
+    if given.version:
+        from importlib.metadata import version
+
+        print(f"fairing, version {version('fairing-core')}")
+        sys.exit(0)
+    return given
+
+
+def _summaries() -> list[str]:
+    return [f"  {name:<10}{_load(name).summary()}" for name in _COMMANDS]
+
+
+def _load(name: str) -> Command:
+    module, _, command = _COMMANDS[name].partition(":")
+    found = getattr(importlib.import_module(f"fairing_core.cli.{module}"), command)
+    return cast(Command, found)

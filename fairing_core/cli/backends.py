@@ -6,32 +6,27 @@ import functools
 import json
 import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import click
-
 from fairing_core import errors
+from fairing_core.cli.command import UsageError, argument, as_json, command
 from fairing_core.cli.output import show_rows
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
-_timeout = click.option(
+_check = argument("--check", action="store_true", help="Load and make each one; say what it lacks.")
+_timeout = argument(
     "--timeout",
-    type=click.FloatRange(0, min_open=True),
+    type=float,
     default=20.0,
-    show_default=True,
-    help="Seconds that --check gives each one to load.",
+    metavar="SECONDS",
+    help="What --check gives each one to load (default: 20).",
 )
 
 
-@click.command("backends")
-@click.option("--check", is_flag=True, help="Load and make each one, and say what it lacks.")
-@_timeout
-@_json
-def backends_command(check: bool, timeout: float, as_json: bool) -> None:
+@command(_check, _timeout, as_json)
+def backends_command(given: Namespace) -> int:
     """Lists the backends that --backend and TrainJob(backend=...) take.
 
     Known from the installed packages' metadata: nothing is imported without --check.
@@ -45,14 +40,11 @@ def backends_command(check: bool, timeout: float, as_json: bool) -> None:
     ]
     rows = core + [_row(plugin) for plugin in installed() if plugin.group == BACKENDS]
     columns = ("name", "state", "distribution", "version")
-    _show(_checked(rows, timeout) if check else rows, columns, check=check, as_json=as_json)
+    return _show(rows, columns, given)
 
 
-@click.command("plugins")
-@click.option("--check", is_flag=True, help="Load each one, and say which fail and why.")
-@_timeout
-@_json
-def plugins_command(check: bool, timeout: float, as_json: bool) -> None:
+@command(_check, _timeout, as_json)
+def plugins_command(given: Namespace) -> int:
     """Lists the installed plugins: backends, and ambient ones, which every run loads.
 
     Known from the installed packages' metadata: nothing is imported without --check.
@@ -62,7 +54,7 @@ def plugins_command(check: bool, timeout: float, as_json: bool) -> None:
 
     rows = [_row(plugin) for plugin in installed()]
     columns = ("name", "kind", "state", "distribution", "version", "module")
-    _show(_checked(rows, timeout) if check else rows, columns, check=check, as_json=as_json)
+    return _show(rows, columns, given)
 
 
 def _row(plugin: Any) -> dict[str, Any]:
@@ -78,15 +70,16 @@ def _row(plugin: Any) -> dict[str, Any]:
     }
 
 
-def _show(
-    rows: list[dict[str, Any]], columns: Sequence[str], *, check: bool, as_json: bool
-) -> None:
-    show_rows(rows, (*columns, "seconds", "offers") if check else columns, as_json=as_json)
+def _show(rows: list[dict[str, Any]], columns: Sequence[str], given: Namespace) -> int:
+    if given.timeout <= 0:
+        raise UsageError(f"--timeout {given.timeout:g} must be above zero")
+    if given.check:
+        rows, columns = _checked(rows, given.timeout), (*columns, "seconds", "offers")
+    show_rows(rows, columns, as_json=given.as_json)
     failed = [row for row in rows if row["state"] == "failed"]
     for row in failed:
-        click.echo(f"fairing: {row['error']}", err=True)
-    if failed:
-        click.get_current_context().exit(errors.PluginError.exit_code)
+        print(f"fairing: {row['error']}", file=sys.stderr)
+    return errors.PluginError.exit_code if failed else 0
 
 
 def _checked(rows: list[dict[str, Any]], timeout: float) -> list[dict[str, Any]]:

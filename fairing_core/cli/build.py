@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from fairing_core import errors
-from fairing_core.cli.options import as_json_option, pairs
+from fairing_core.cli.command import UsageError, argument, as_json, command, pairs
 from fairing_core.progress import Progress
 
 if TYPE_CHECKING:
@@ -18,83 +17,33 @@ if TYPE_CHECKING:
     from fairing_core.types import BuildContext
 
 
-@click.command("build")
-@click.argument("entry", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
-@click.option(
-    "-b",
-    "--base",
-    help="The image to build on; by default FAIRING_BASE_IMAGE, else python:X.Y-slim.",
-)
-@click.option(
-    "-t",
-    "--target",
-    metavar="REPOSITORY[:TAG]",
-    help="Where to push; by default below FAIRING_REGISTRY.",
-)
-@click.option(
-    "--push/--no-push", "push", default=None, help="Push it; the default but for --output."
-)
-@click.option(
-    "--output",
-    metavar="FOLDER",
-    type=click.Path(path_type=Path),
-    help="Write an OCI layout here instead of pushing.",
-)
-@click.option(
-    "--platform",
-    default="linux/amd64",
-    show_default=True,
-    metavar="OS/ARCH",
-    help="What the image is for.",
-)
-@click.option(
-    "-i",
-    "--input",
-    "inputs",
-    multiple=True,
-    metavar="PATH",
-    help="A file, folder or glob that travels too.",
-)
-@click.option(
-    "-e",
-    "--env",
-    multiple=True,
-    callback=pairs,
-    metavar="NAME=VALUE",
-    help="An environment variable of the image.",
-)
-@click.option(
-    "-l",
-    "--label",
-    "labels",
-    multiple=True,
-    callback=pairs,
-    metavar="NAME=VALUE",
-    help="A label of the image.",
-)
-@click.option("-u", "--user", help="Whom the image runs as; by default the base's user.")
-@click.option("--entrypoint", help="A new ENTRYPOINT; '' takes the base's away.")
-@as_json_option
-def build_command(
-    entry: Path,
-    base: str | None,
-    target: str | None,
-    push: bool | None,
-    output: Path | None,
-    platform: str,
-    inputs: tuple[str, ...],
-    env: dict[str, str],
-    labels: dict[str, str],
-    user: str | None,
-    entrypoint: str | None,
-    as_json: bool,
-) -> None:
+@command(
+    argument("entry", metavar="FILE|FOLDER", type=Path),
+    argument("-b", "--base", help="The image to build on (default: FAIRING_BASE_IMAGE, else "
+             "python:X.Y-slim)."),
+    argument("-t", "--target", metavar="REPOSITORY[:TAG]", help="Where to push (default: below "
+             "FAIRING_REGISTRY)."),
+    argument("--push", action="store_true", default=None, help="Push it; the default but for "
+             "--output."),
+    argument("--no-push", dest="push", action="store_false", help="Write it to a folder here."),
+    argument("--output", metavar="FOLDER", type=Path, help="Write an OCI layout here instead of "
+             "pushing."),
+    argument("--platform", default="linux/amd64", metavar="OS/ARCH", help="What the image is for "
+             "(default: linux/amd64)."),
+    argument("-i", "--input", dest="inputs", action="append", default=[], metavar="PATH",
+             help="A file, folder or glob that travels too."),
+    pairs("-e", "--env", help="An environment variable of the image."),
+    pairs("-l", "--label", dest="labels", help="A label of the image."),
+    argument("-u", "--user", help="Whom the image runs as (default: the base's user)."),
+    argument("--entrypoint", help="A new ENTRYPOINT; '' takes the base's away."),
+    as_json,
+)  # fmt: skip
+def build_command(given: Namespace) -> None:
     """Puts a script, or a whole folder, on a base image; no Docker is needed.
 
     A script brings the modules beside it that it imports. The code comes to /app, and the base
     image is neither pulled nor changed: only the new layer is sent, the rest is mounted.
 
-    \b
     Examples:
       fairing build train.py -b python:3.12-slim -t registry.example.com/team/train
       fairing build src/ -b localhost:5000/base -t localhost:5000/app:v1
@@ -107,28 +56,29 @@ def build_command(
     from fairing_core.settings import Settings
     from fairing_core.types import BuildRequest
 
-    if output is not None and push:
-        raise click.UsageError("--output and --push exclude each other: it is written, or pushed")
-    pushes = push is not False and output is None
+    entry: Path = given.entry
+    if given.output is not None and given.push:
+        raise UsageError("--output and --push exclude each other: it is written, or pushed")
+    pushes = given.push is not False and given.output is None
     found = Settings.near(entry.absolute() if entry.is_dir() else entry.absolute().parent)
-    registry, name, tag = _target(target)
+    registry, name, tag = _target(given.target)
     builder = AppendBuilder(
         image_name=name,
         tag=tag,
         push=pushes,
-        output=output,
-        platform=platform,
-        user=user,
-        entrypoint=None if entrypoint is None else entrypoint.split(),
-        env=env,
-        labels=labels,
+        output=given.output,
+        platform=given.platform,
+        user=given.user,
+        entrypoint=None if given.entrypoint is None else given.entrypoint.split(),
+        env=given.env,
+        labels=given.labels,
     )
     progress = Progress()
-    context = _packaged(entry, inputs)
+    context = _packaged(entry, given.inputs)
     progress.step("packaged", files=len(context.files), bytes=context.size)
     request = BuildRequest(
         context,
-        base_image=base or found.get("base_image") or _usual_base(),
+        base_image=given.base or found.get("base_image") or _usual_base(),
         registry=registry or found.get("registry"),
         registries=found.registries(),
         registry_for=_plugin_for,
@@ -137,24 +87,25 @@ def build_command(
     if reason := builder.supports(request):
         raise errors.Unsupported(f"{entry} can't be built: {reason}")
     built = builder.build(request)
-    if as_json:
+    if given.as_json:
         fields = {"image": built.image, "digest": built.image.rpartition("@")[2]}
         more = {"platform": built.platform, "python": built.python, "uid": built.uid}
-        click.echo(json.dumps({**fields, **more, **progress.traffic}))
+        print(json.dumps({**fields, **more, **progress.traffic}))
     else:
-        click.echo(built.image)
+        print(built.image)
     sys.stdout.flush()
 
 
-def _packaged(entry: Path, inputs: tuple[str, ...]) -> BuildContext:
-    from fairing_core.preprocess.folder import package_folder
+def _packaged(entry: Path, inputs: list[str]) -> BuildContext:
+    if entry.is_dir():
+        from fairing_core.preprocess.folder import package_folder
+
+        if inputs:
+            raise UsageError("--input goes with a FILE; a FOLDER is packed whole")
+        return package_folder(entry)
     from fairing_core.preprocess.python import PythonPreprocessor
     from fairing_core.types import Source
 
-    if entry.is_dir():
-        if inputs:
-            raise click.UsageError("--input goes with a FILE; a FOLDER is packed whole")
-        return package_folder(entry)
     return PythonPreprocessor(input_files=inputs).preprocess(Source("script", entry))
 
 

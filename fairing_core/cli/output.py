@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import click
-
 from fairing_core.interfaces import RunHandle
 from fairing_core.types import RunStatus
 
@@ -22,32 +20,34 @@ _STYLES = {
     "cancelled": "yellow",
     "blocked": "yellow",
 }
+_CODES = {"red": 31, "green": 32, "yellow": 33, "cyan": 36}
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
     """The rows: all fields in JSON, else the named columns."""
     if as_json:
-        click.echo(json.dumps(list(rows), indent=2))
+        print(json.dumps(list(rows), indent=2))
     elif sys.stdout.isatty():
         _show_table(rows, columns)
     else:
         for row in rows:
-            click.echo("\t".join(_cell(row.get(column)) for column in columns))
+            print("\t".join(_cell(row.get(column)) for column in columns))
 
 
 def show_fields(fields: Mapping[str, Any], *, as_json: bool) -> None:
     """One thing: a line a field."""
     if as_json:
-        click.echo(json.dumps(fields, indent=2))
+        print(json.dumps(fields, indent=2))
         return
     for key, value in fields.items():
         if value is None:
             continue
         if sys.stdout.isatty():
-            styled = click.style(_cell(value), fg=_STYLES.get(str(value)))
-            click.echo(f"{key:<12}{styled}")
+            code = _CODES.get(_STYLES.get(str(value), ""))
+            shown = f"\033[{code}m{_cell(value)}\033[0m" if code else _cell(value)
+            print(f"{key:<12}{shown}")
         else:
-            click.echo(f"{key}\t{_cell(value)}")
+            print(f"{key}\t{_cell(value)}")
 
 
 def run_fields(handle: RunHandle) -> dict[str, Any]:

@@ -5,64 +5,36 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
-
-import click
+from typing import Any
 
 from fairing_core import errors
+from fairing_core.cli.command import UsageError, argument, as_json, command, pairs
 from fairing_core.cli.entry import load_entry
-from fairing_core.cli.options import as_json_option, pairs
 from fairing_core.cli.output import run_fields, show_fields, show_rows
 from fairing_core.interfaces import RunHandle
 from fairing_core.types import RunStatus
 
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
+_run = argument("run", metavar="RUN", help="Its name or its URI.")
+_runs = argument("runs", nargs="+", metavar="RUN", help="Their names or URIs.")
 
 
-def _complete(_context: object, _parameter: object, incomplete: str) -> list[CompletionItem]:
-    from click.shell_completion import CompletionItem
-
-    from fairing_core.runs import list_runs
-
-    return [CompletionItem(run.name) for run in list_runs() if run.name.startswith(incomplete)]
-
-
-_run = click.argument("run", shell_complete=_complete)
-_runs = click.argument("runs", nargs=-1, required=True, shell_complete=_complete)
-
-
-@click.command("run")
-@click.argument("entry", metavar="FILE[::FUNCTION]")
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGS...]")
-@click.option("-b", "--backend", help="Where to run; by default FAIRING_BACKEND, else `local`.")
-@click.option(
-    "-o", "--option", "backend_options", multiple=True, callback=pairs, metavar="NAME=VALUE",
-    help="A setting of the backend (`fairing backends` lists backends).",
+@command(
+    argument("entry", metavar="FILE[::FUNCTION]", help="What to run."),
+    argument("rest", nargs="*", metavar="-- ARGS", help="Its arguments."),
+    argument("-b", "--backend", help="Where to run (default: FAIRING_BACKEND, else `local`)."),
+    pairs("-o", "--option", dest="backend_options", help="A setting of the backend (`fairing "
+          "backends` lists backends)."),
+    argument("-i", "--input", dest="inputs", action="append", default=[], metavar="PATH",
+             help="A file, folder or glob that travels too."),
+    pairs("-e", "--env", dest="environment", help="An environment variable of the program."),
+    argument("--name", help="The run's name (default: made from the file's)."),
+    argument("-d", "--detach", action="store_true", help="Print the run's URI and leave it "
+             "running."),
+    as_json,
 )  # fmt: skip
-@click.option(
-    "-i", "--input", "inputs", multiple=True, metavar="PATH",
-    help="A file, folder or glob that travels too.",
-)  # fmt: skip
-@click.option(
-    "-e", "--env", "environment", multiple=True, callback=pairs, metavar="NAME=VALUE",
-    help="An environment variable of the program.",
-)  # fmt: skip
-@click.option("--name", help="The run's name; by default made from the file's.")
-@click.option("-d", "--detach", is_flag=True, help="Print the run's URI and leave it running.")
-@as_json_option
-def run_command(
-    entry: str,
-    arguments: tuple[str, ...],
-    backend: str | None,
-    backend_options: dict[str, str],
-    inputs: tuple[str, ...],
-    environment: dict[str, str],
-    name: str | None,
-    detach: bool,
-    as_json: bool,
-) -> int:
+def run_command(given: Namespace) -> int:
     """Runs a script, or a function of one, and shows its output.
 
     A script gets ARGS as its argv. A function gets them as arguments: NAME=VALUE by keyword,
@@ -70,7 +42,6 @@ def run_command(
 
     Ctrl-C detaches: the run goes on, and `fairing logs -f` comes back to it.
 
-    \b
     Examples:
       fairing run train.py -- --epochs 3
       fairing run train.py::train -- epochs=3 rate=0.1
@@ -87,106 +58,113 @@ def run_command(
             "this is inside a run already (FAIRING_RUNTIME is set), where nothing is submitted; "
             "start the program itself, or unset FAIRING_RUNTIME to start a run of its own"
         )
-    target, positional, keywords = load_entry(entry, arguments)
+    target, positional, keywords = load_entry(given.entry, given.rest)
     job = TrainJob(
         target,
-        input_files=inputs or None,
-        backend=backend,
-        backend_options=backend_options,
-        pod_spec_mutators=[k8s_utils.add_env(environment)] if environment else None,
+        input_files=given.inputs or None,
+        backend=given.backend,
+        backend_options=given.backend_options,
+        pod_spec_mutators=[k8s_utils.add_env(given.environment)] if given.environment else None,
         args=positional,
         kwargs=keywords,
-        name=name,
+        name=given.name,
     )
     progress = Progress()
     handle = job.submit(plugins=[progress.plugin()])
-    if detach:
-        click.echo(json.dumps({"name": handle.name, "uri": handle.uri}) if as_json else handle.uri)
+    if given.detach:
+        found = {"name": handle.name, "uri": handle.uri}
+        print(json.dumps(found) if given.as_json else handle.uri)
         return 0
-    with _output_to_stderr() if as_json else contextlib.nullcontext():
+    with _output_to_stderr() if given.as_json else contextlib.nullcontext():
         status = progress.follow(handle)
     value = _result(handle) if callable(target) and status is RunStatus.SUCCEEDED else None
-    if as_json:
+    if given.as_json:
         show_fields({**run_fields(handle), "result": value}, as_json=True)
     elif value is not None:
         progress.say(f"returned {value!r}")
     return _exit_code(handle)
 
 
-@click.command("ps")
-@click.option("-b", "--backend", help="Whose runs; by default FAIRING_BACKEND, else `local`.")
-@as_json_option
-def ps_command(backend: str | None, as_json: bool) -> None:
+@command(
+    argument("-b", "--backend", help="Whose runs (default: FAIRING_BACKEND, else `local`)."),
+    as_json,
+)
+def ps_command(given: Namespace) -> None:
     """Lists runs, newest first."""
     from fairing_core.runs import list_runs
 
     rows = []
-    for run in list_runs(backend=backend):
+    for run in list_runs(backend=given.backend):
         with contextlib.suppress(errors.RunNotFound):  # deleted since it was listed
             rows.append(run_fields(run))
     when = "age" if sys.stdout.isatty() else "started"
-    show_rows(rows, ("name", "status", "exit_code", when, "took"), as_json=as_json)
+    show_rows(rows, ("name", "status", "exit_code", when, "took"), as_json=given.as_json)
 
 
-@click.command("status")
-@_run
-@as_json_option
-def status_command(run: str, as_json: bool) -> None:
+@command(_run, as_json)
+def status_command(given: Namespace) -> None:
     """Shows one run: RUN is its name or its URI."""
-    show_fields(run_fields(_get(run)), as_json=as_json)
+    show_fields(run_fields(_get(given.run)), as_json=given.as_json)
 
 
-@click.command("logs")
-@_run
-@click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
-@click.option("-n", "--tail", type=click.IntRange(0), help="Only the last so many lines.")
-def logs_command(run: str, follow: bool, tail: int | None) -> None:
+@command(
+    _run,
+    argument("-f", "--follow", action="store_true", help="Go on until the run ends."),
+    argument("-n", "--tail", type=int, metavar="LINES", help="Only the last so many lines."),
+)
+def logs_command(given: Namespace) -> None:
     """Prints a run's output."""
-    for piece in _get(run).logs(follow, tail=tail):
-        click.echo(piece, nl=False)
+    if given.tail is not None and given.tail < 0:
+        raise UsageError(f"--tail {given.tail} must be 0 or more lines")
+    for piece in _get(given.run).logs(given.follow, tail=given.tail):
+        sys.stdout.write(piece)
+        sys.stdout.flush()
 
 
-@click.command("wait")
-@_run
-@click.option("-t", "--timeout", type=click.FloatRange(0), help="Seconds; by default for ever.")
-@as_json_option
-def wait_command(run: str, timeout: float | None, as_json: bool) -> int:
+@command(
+    _run,
+    argument("-t", "--timeout", type=float, metavar="SECONDS", help="By default for ever."),
+    as_json,
+)
+def wait_command(given: Namespace) -> int:
     """Waits for a run's end.
 
     Exit code: the run's, or 124 when the time was over first.
     """
-    handle = _get(run)
-    status = handle.wait(timeout)
-    if as_json:
+    if given.timeout is not None and not given.timeout >= 0:
+        raise UsageError(f"--timeout {given.timeout:g} must be 0 or more seconds")
+    handle = _get(given.run)
+    status = handle.wait(given.timeout)
+    if given.as_json:
         show_fields(run_fields(handle), as_json=True)
     else:
-        click.echo(status)
+        print(status)
     return _exit_code(handle)
 
 
-@click.command("cancel")
-@_runs
-def cancel_command(runs: tuple[str, ...]) -> None:
+@command(_runs)
+def cancel_command(given: Namespace) -> None:
     """Stops runs: SIGTERM, and SIGKILL for what does not heed it."""
-    for handle in [_get(run) for run in runs]:
+    for handle in [_get(run) for run in given.runs]:
         handle.cancel()
-        click.echo(f"{handle.name}\t{handle.status}")
+        print(f"{handle.name}\t{handle.status}")
 
 
-@click.command("rm")
-@_runs
-@click.option("-f", "--force", is_flag=True, help="Stop those that still run.")
-def rm_command(runs: tuple[str, ...], force: bool) -> None:
+@command(
+    _runs,
+    argument("-f", "--force", action="store_true", help="Stop those that still run."),
+)
+def rm_command(given: Namespace) -> None:
     """Deletes runs, with their output and results."""
-    handles = [_get(run) for run in runs]
-    active = [] if force else [run.name for run in handles if not run.status.is_terminal]
+    handles = [_get(run) for run in given.runs]
+    active = [] if given.force else [run.name for run in handles if not run.status.is_terminal]
     if active:
-        raise click.UsageError(
+        raise UsageError(
             f"still running: {', '.join(active)}; cancel them first, or delete with --force"
         )
     for handle in handles:
         handle.delete()
-        click.echo(handle.name)
+        print(handle.name)
 
 
 def _get(run: str) -> RunHandle:
@@ -206,7 +184,7 @@ def _result(handle: RunHandle) -> Any:
     try:
         return handle.result()
     except errors.ResultUnavailable as error:
-        click.echo(f"fairing: {error}", err=True)
+        print(f"fairing: {error}", file=sys.stderr)
         return None
 
 

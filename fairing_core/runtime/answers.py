@@ -167,7 +167,7 @@ _ERRORS = {
     "EmptyEntry": "InputError",
     "ConflictingInputs": "InputError",
     "InvalidArgument": "InputError",
-    "NotPicklable": "InputError pickle.PicklingError",
+    "NotPicklable": "InputError TypeError",
     "MissingRequirements": "InputError",
     "InvalidDestination": "InputError",
     "ImageError": "FairingError ValueError",
@@ -251,10 +251,6 @@ def _class(name: str) -> Any:
 
 
 def _base(name: str) -> Any:
-    if name == "pickle.PicklingError":
-        import pickle
-
-        return pickle.PicklingError
     import builtins
 
     return getattr(builtins, name, None) or _class(name)

@@ -251,7 +251,7 @@ def test_in_a_terminal_ps_is_a_table_with_a_head_and_colours(
 def test_help_teaches(fairing: Fairing, command: str) -> None:
     done = fairing(*command.split(), "--help")
     assert done.returncode == 0
-    assert "Usage: fairing" in done.stdout
+    assert "usage: fairing" in done.stdout
     if command in ("", "run"):
         assert "fairing run train.py::train -- epochs=3" in done.stdout
 
