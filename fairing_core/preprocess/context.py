@@ -112,7 +112,7 @@ def _chunks(file: ContextFile) -> Iterator[bytes]:
     left = file.size
     try:
         with _open(file) as content:
-            while chunk := content.read(_CHUNK):
+            while chunk := content.read(min(left + 1, _CHUNK)):
                 left -= len(chunk)
                 if left < 0:
                     break
@@ -126,4 +126,4 @@ def _chunks(file: ContextFile) -> Iterator[bytes]:
 def _open(file: ContextFile) -> BinaryIO:
     if isinstance(file.content, bytes):
         return io.BytesIO(file.content)
-    return open(file.content, "rb")
+    return open(file.content, "rb", buffering=0)  # small files are most files

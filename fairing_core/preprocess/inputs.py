@@ -7,6 +7,7 @@ under the link's name.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from fairing_core import errors
 from fairing_core.faults import fault
 from fairing_core.preprocess.walk import expand, files_under
 from fairing_core.types import ContextFile
+
+_TWISTED = re.compile(r"/\.{0,2}(?=/|$)")  # an empty part, "." or ".."
 
 PathLike = str | os.PathLike[str]
 
@@ -43,6 +46,9 @@ def working_directory(root: str | None = None) -> str:
 
 def relative_to(path: str, root: str) -> str | None:
     """`path` (absolute) as seen from `root`, or None where it lies outside."""
+    head = root + os.sep
+    if path.startswith(head) and not _TWISTED.search(path, len(root)):
+        return path[len(head) :]  # as relpath, at a tenth of its time: files come by thousands
     try:
         below = os.path.relpath(path, root)
     except ValueError:  # another drive

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from fairing_core import errors
 from fairing_core.faults import fault, no_file
 
+_VENV = "pyvenv.cfg"  # marks a virtual environment
 SKIPPED = frozenset({".git", ".hg", ".svn", "__pycache__", ".ipynb_checkpoints"})
 """Folders that travel only when they are named themselves."""
 
@@ -42,11 +43,13 @@ def _walk(path: str, trail: _Trail) -> Iterator[str]:
     if stat.S_ISREG(status.st_mode):
         yield path
     elif stat.S_ISDIR(status.st_mode):
+        names = _names(path)
+        if trail and _VENV in names and _is_venv(path):
+            return
         trail = _enter(path, status, trail)
-        for name in _names(path):
-            child = os.path.join(path, name)
-            if not _is_skipped(child):
-                yield from _walk(child, trail)
+        for name in names:
+            if not _is_skipped_name(name):
+                yield from _walk(os.path.join(path, name), trail)
     else:
         raise no_file(path, status.st_mode)
 
@@ -100,10 +103,15 @@ def _expand_any(base: str, parts: Sequence[str], trail: _Trail) -> Iterator[str]
 
 
 def _is_skipped(path: str) -> bool:
-    name = os.path.basename(path)
-    if name in SKIPPED or name.endswith(".pyc"):
-        return True
-    return os.path.isfile(os.path.join(path, "pyvenv.cfg"))
+    return _is_skipped_name(os.path.basename(path)) or _is_venv(path)
+
+
+def _is_skipped_name(name: str) -> bool:
+    return name in SKIPPED or name.endswith(".pyc")
+
+
+def _is_venv(folder: str) -> bool:
+    return os.path.isfile(os.path.join(folder, _VENV))
 
 
 def _enter(path: str, status: os.stat_result, trail: _Trail) -> _Trail:
