@@ -87,10 +87,11 @@ def test_a_local_run_imports_no_plugin_but_ambient_ones(everything: Environment)
 def test_listing_plugins_imports_none(everything: Environment) -> None:
     modules = loaded(
         everything,
-        "from fairing_core.cli import fairing\n"
+        "from fairing_core.cli import main\n"
         "import contextlib, io\n"
         "with contextlib.redirect_stdout(io.StringIO()) as text:\n"
-        "    fairing.main(['plugins', '--json'], standalone_mode=False)\n"
+        "    with contextlib.suppress(SystemExit):\n"
+        "        main(['plugins', '--json'])\n"
         "assert 'fairing-watcher' in text.getvalue()",
     )
     assert "fairing_watcher" not in modules
