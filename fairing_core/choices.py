@@ -80,7 +80,8 @@ class Choices:
         """Runs the image: the backend's own for that kind, else the one registered by name."""
         named = self._named("deployer") or "job"
         if isinstance(named, str):
-            named = self.backend.deployer(named) or named
+            own = self.backend.deployer(named)
+            named = own or defaults.deployer(named, self.backend) or named
         return cast(Deployer, self._make("deployer", named, self._order.deployer.options))
 
     def builder(self, request: BuildRequest) -> Builder:
@@ -109,6 +110,12 @@ class Choices:
     def registries(self) -> dict[str, RegistryAccess]:
         """How registries are reached, by ``host[:port]``."""
         return self._settings.registries() if self.backend.needs_image else {}
+
+    def pulled(self, image: str) -> str:
+        """What the cluster's nodes call `image`: some know its registry by another name."""
+        host, slash, path = image.partition("/")
+        access = self.registries().get(host)
+        return f"{access.pull_name}{slash}{path}" if access and access.pull_name else image
 
     def registry_for(self, host: str) -> Registry | None:
         """Who knows the registry at `host`: the backend, or a plugin; None is nobody."""

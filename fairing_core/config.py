@@ -134,6 +134,8 @@ class Config:
         launched = launch(self._order(source, preprocessor, options), plugins=[progress.plugin()])
         if self._said.get("deployer", (None, {}))[1].get("stream_log", True):
             progress.follow(launched.handle)
+            if getattr(launched.deployer, "cleanup", False):
+                launched.handle.clean_up()
         return Ran.of(launched)
 
     def _order(self, source: Source, preprocessor: str | None, options: dict[str, Any]) -> Order:

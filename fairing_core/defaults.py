@@ -6,13 +6,14 @@ Each hook imports what it registers: a run without images needs no builder, a bu
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairing_core import errors
 from fairing_core.hookspecs import PLUGIN_API, hookimpl
-from fairing_core.interfaces import BackendInterface, Builder, Preprocessor
+from fairing_core.interfaces import BackendInterface, Builder, Deployer, Preprocessor, Runs
 
 if TYPE_CHECKING:
     from fairing_core.types import Source
@@ -48,6 +49,13 @@ def fairing_register_builders() -> Mapping[str, type[Builder]]:
     return {"append": AppendBuilder}
 
 
+@hookimpl
+def fairing_register_deployers() -> Mapping[str, type[Deployer]]:
+    from fairing_core.deploy.job import JobDeployer
+
+    return {"job": JobDeployer}
+
+
 def backend(*, wants_cluster: bool) -> str:
     """A cluster when something of a cluster was named, or inside one; else this machine."""
     return "kubernetes" if wants_cluster or _IN_CLUSTER.is_dir() else "local"
@@ -65,6 +73,25 @@ def preprocessor(source: Source) -> str:
             "give it a function of the notebook, or save the notebook as a .py script"
         )
     return "function" if source.kind == "function" else "python"
+
+
+def deployer(kind: str, on: BackendInterface) -> Callable[..., Deployer] | None:
+    """What runs things of `kind` where the backend `on` leaves that to core; None is unknown."""
+    if kind != "job":
+        return None
+    from fairing_core.cluster.backend import KubernetesBackend
+    from fairing_core.deploy.job import JobDeployer
+
+    cluster = on.cluster if isinstance(on, KubernetesBackend) else None
+    return partial(JobDeployer, cluster, on.name)
+
+
+def runs(of: BackendInterface) -> Runs:
+    """Finds the runs of a backend that leaves that to core: by the labels of their objects."""
+    from fairing_core.cluster.client import Cluster
+    from fairing_core.cluster.runs import ClusterRuns
+
+    return ClusterRuns(Cluster(), backend=of.name)
 
 
 def base_image() -> str:

@@ -34,6 +34,13 @@ scripts can tell faults apart::
     │   ├── UntrustedRegistry           101   its certificate
     │   ├── RegistryDenied              102   credentials missing, wrong, or without that right
     │   └── ImageNotFound               103
+    ├── ClusterError                    104   a cluster refused, or answered amiss
+    │   ├── NoCluster                   105   no kubeconfig, or one that leads to none
+    │   ├── ClusterUnreachable          106
+    │   ├── UntrustedCluster            107   its certificate
+    │   ├── ClusterDenied               108   credentials missing or wrong, or a verb not allowed
+    │   └── ObjectNotFound              109
+    ├── MutatorFailed                   110   one of the user's own pod_spec_mutators raised
     ├── StateError                       74   the disk is full, a record is damaged
     └── RunError                         71
         ├── RunFailed                         the run's own exit code
@@ -275,6 +282,77 @@ class ImageNotFound(RegistryError, LookupError):
     """No such image, tag or digest."""
 
     exit_code = 103
+
+
+class ClusterError(FairingError, OSError):
+    """A cluster's API refused, or answered what it should not.
+
+    `status` is the HTTP status (None when there was no answer), `reason` the API's own word for it
+    (``AlreadyExists``), "" if it gave none.
+
+    Source: Kubernetes API conventions, Response Status Kind.
+    """
+
+    exit_code = 104
+
+    def __init__(self, message: str, *, status: int | None = None, reason: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
+class NoCluster(ClusterError):
+    """There is no kubeconfig, or it leads to no cluster, and this is no pod either."""
+
+    exit_code = 105
+
+
+class ClusterUnreachable(ClusterError, ConnectionError):
+    """The API server doesn't answer."""
+
+    exit_code = 106
+
+
+class UntrustedCluster(ClusterError):
+    """The API server's certificate is not trusted here."""
+
+    exit_code = 107
+
+
+class ClusterDenied(ClusterError, PermissionError):
+    """The credentials are missing, wrong or expired, or don't allow it.
+
+    Where a right is missing, `verb`, `resource` and `namespace` name it as a Role does.
+    """
+
+    exit_code = 108
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        reason: str = "",
+        verb: str = "",
+        resource: str = "",
+        namespace: str = "",
+    ) -> None:
+        super().__init__(message, status=status, reason=reason)
+        self.verb = verb
+        self.resource = resource
+        self.namespace = namespace
+
+
+class ObjectNotFound(ClusterError, LookupError):
+    """No such object, or no such namespace."""
+
+    exit_code = 109
+
+
+class MutatorFailed(FairingError):
+    """One of the user's own ``pod_spec_mutators`` raised."""
+
+    exit_code = 110
 
 
 class StateError(FairingError, OSError):

@@ -24,9 +24,12 @@ if TYPE_CHECKING:  # dataclasses take longer to import than all of this
         Check,
         Credentials,
         DeployRequest,
+        Event,
         Outcome,
         PodPatch,
+        PodSpecMutator,
         RunStatus,
+        Snapshot,
         Source,
         Stage,
         StoredObject,
@@ -67,8 +70,10 @@ class Deployer(Protocol):
         """The objects that `submit` sends, as plain dicts: pure, no network, no SDK."""
         ...
 
-    def submit(self, manifests: Sequence[Mapping[str, Any]]) -> RunHandle:
-        """Sends what `render` gave."""
+    def submit(
+        self, manifests: Sequence[Mapping[str, Any]], mutators: Sequence[PodSpecMutator] = ()
+    ) -> RunHandle:
+        """Sends what `render` gave, once the user's own `mutators` have edited its pods."""
         ...
 
 
@@ -192,6 +197,27 @@ class RunHandle(ABC):
     def outcome(self) -> Outcome:
         """How the run ended; for ended runs only."""
 
+    def snapshot(self) -> Snapshot:
+        """The run at one moment; a run of a list may have it as listed."""
+        from fairing_core.types import Snapshot
+
+        status = self.status
+        outcome = self.outcome() if status.is_terminal else None
+        return Snapshot(
+            status,
+            exit_code=outcome.exit_code if outcome else None,
+            reason=outcome.reason if outcome else None,
+            started=self.started,
+            ended=self.ended,
+        )
+
+    def events(self) -> Sequence[Event]:
+        """What happened to the run, in order, as far as the backend keeps it."""
+        from fairing_core.types import Event
+
+        moments = {"started": self.started, "ended": self.ended}
+        return [Event(name, at.timestamp()) for name, at in moments.items() if at is not None]
+
     @abstractmethod
     def cancel(self) -> None:
         """Stops the run: SIGTERM, later SIGKILL. One that has ended is left as it is."""
@@ -199,6 +225,11 @@ class RunHandle(ABC):
     @abstractmethod
     def delete(self) -> None:
         """Removes the run and its records, stopping it first; a run already gone is no error."""
+
+    def clean_up(self) -> None:
+        """Deletes the run once it has ended; a backend may let this handle keep its result."""
+        self.wait()
+        self.delete()
 
     def wait(self, timeout: float | None = None) -> RunStatus:
         """The final status, as soon as there is one.
@@ -386,6 +417,10 @@ class BackendInterface:
     def pod_patches(self, stage: Stage, image: str) -> Sequence[PodPatch]:
         """What every pod of this cluster needs."""
         return ()
+
+    def warm(self) -> None:
+        """Called when a run is about to be built: may begin in the background what takes time."""
+        return
 
     def check(self) -> Sequence[Check]:
         """What stands between the user and a run, looked at now; changes nothing."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from fairing_core import errors, limits
+from fairing_core import errors, limits, names
 from fairing_core.interfaces import BackendInterface, Builder, Deployer, Preprocessor, RunHandle
 
 if TYPE_CHECKING:  # imported by those who submit
@@ -17,8 +16,6 @@ if TYPE_CHECKING:  # imported by those who submit
     from fairing_core.types import PodPatch, PodSpecMutator, Source
 
 logger = logging.getLogger(__name__)
-
-_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # 32; no l, o, 0, 1: names are read aloud
 
 
 class Launched(NamedTuple):
@@ -42,8 +39,9 @@ def launch(order: Order, *, plugins: Iterable[object] = ()) -> Launched:
     if ignored := choices.ignored():
         logger.warning("backend %r ignores: %s", choices.backend.name, ", ".join(ignored))
     arguments = _script_arguments(order.source)
-    name = order.name or fresh_name(order.source)
-    limits.check_name(name)
+    name = order.name or names.random_name(entry_name(order.source))
+    names.check_name(name)
+    choices.backend.warm()
 
     hub.emit("packaging")
     context = preprocessor.preprocess(order.source)
@@ -67,7 +65,7 @@ def launch(order: Order, *, plugins: Iterable[object] = ()) -> Launched:
     image = built.image if choices.backend.needs_image else ""
     manifests = deployer.render(
         DeployRequest(
-            built.image,
+            choices.pulled(built.image),
             context.command,
             args=arguments,
             workdir=context.workdir,
@@ -77,11 +75,12 @@ def launch(order: Order, *, plugins: Iterable[object] = ()) -> Launched:
                 *hub.backend_patches(choices.backend, "train", image),
                 *order.patches,
             ),
-            mutators=order.mutators,
             returns=order.source.kind == "function",
+            uid=built.uid,
+            gid=built.gid,
         )
     )
-    handle = deployer.submit(manifests)
+    handle = deployer.submit(manifests, order.mutators)
     hub.emit("submitted", uri=handle.uri, name=handle.name)
     return Launched(preprocessor, builder, deployer, handle)
 
@@ -108,6 +107,7 @@ class TrainJob:
         preprocessor: a name, a class or an object.
         builder: likewise.
         deployer: likewise.
+        deployer_options: the deployer's options: ``{"namespace": "lab", "resources": {"gpu": 1}}``.
         name: the run's name (a DNS label); by default made from the entry's.
 
     Raises:
@@ -139,6 +139,7 @@ class TrainJob:
         preprocessor: str | type | Preprocessor | None = None,
         builder: str | type | Builder | None = None,
         deployer: str | type | Deployer | None = None,
+        deployer_options: Mapping[str, Any] | None = None,
         name: str | None = None,
     ) -> None:
         self.source = as_source(entry_point, args, kwargs)
@@ -154,6 +155,7 @@ class TrainJob:
         self._preprocessor = preprocessor
         self._builder = builder
         self._deployer = deployer
+        self._deployer_options = dict(deployer_options or {})
         self._name = name
 
     def submit(self, *, plugins: Iterable[object] = ()) -> RunHandle:
@@ -184,7 +186,7 @@ class TrainJob:
             backend=Part(self._backend, self._backend_options),
             preprocessor=Part(self._preprocessor, self._packaging),
             builder=Part(self._builder),
-            deployer=Part(self._deployer),
+            deployer=Part(self._deployer, self._deployer_options),
             base_image=self._base_image,
             registry=self._registry,
             patches=tuple(m for m in self._mutators if isinstance(m, PodPatch)),
@@ -256,12 +258,6 @@ def entry_name(source: Source) -> str:
         return target.stem
     named = getattr(target, "func", target)  # a functools.partial has no name of its own
     return getattr(named, "__name__", type(target).__name__) if target is not None else "run"
-
-
-def fresh_name(source: Source) -> str:
-    """A name for one run: the entry's, as a DNS label (RFC 1123), and eight random letters."""
-    slug = re.sub(r"[^a-z0-9]+", "-", entry_name(source).lower()).strip("-")[:40].strip("-")
-    return f"{slug or 'run'}-{''.join(_ALPHABET[byte % 32] for byte in os.urandom(8))}"
 
 
 def inside_run() -> bool:

@@ -32,14 +32,14 @@ class Mutator(PodPatch):
             pod_spec: edited in place.
             namespace: not used.
         """
-        from fairing_core.cluster import client, patches
+        from fairing_core.cluster import mutators, patches
 
         if isinstance(pod_spec, dict):
             folded = patches.fold(pod_spec, [self])
             pod_spec.clear()
             pod_spec.update(folded)
         else:
-            client.edit_pod_spec(pod_spec, lambda plain: patches.fold(plain, [self]))
+            mutators.edit_pod_spec(pod_spec, lambda plain: patches.fold(plain, [self]))
 
 
 def get_resource_mutator(

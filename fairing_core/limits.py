@@ -1,32 +1,16 @@
-"""What no process can be given, and what can't name a run.
+"""What no process can be given.
 
-Sources: Linux, execve(2) (MAX_ARG_STRLEN); RFC 1123, 2.1, as Kubernetes takes it for labels.
+Source: Linux, execve(2) (MAX_ARG_STRLEN).
 """
 
 from __future__ import annotations
 
 import os
-import re
 
 from fairing_core import errors
 
 ARGUMENT = 131_071
 """Bytes of one argument, or one ``NAME=value``, on Linux (MAX_ARG_STRLEN less its NUL)."""
-
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-
-
-def check_name(name: str) -> None:
-    """Refuses what is no DNS label.
-
-    Raises:
-        InvalidArgument: `name` can't name a run.
-    """
-    if not _NAME.fullmatch(name):
-        raise errors.InvalidArgument(
-            f"{name!r} can't name a run; use at most 63 small letters, digits and '-', "
-            "with a letter or digit at both ends"
-        )
 
 
 def check_argument(text: str, what: str) -> None:

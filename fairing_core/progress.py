@@ -84,7 +84,8 @@ class Progress:
                 sys.stdout.flush()
             status = handle.wait()
         except KeyboardInterrupt:
-            self.say(f"\ndetached; {handle.name} goes on: fairing logs -f {handle.name}", "33")
+            told = handle.name if handle.uri.startswith("fairing://local/") else f"'{handle.uri}'"
+            self.say(f"\ndetached; {handle.name} goes on: fairing logs -f {told}", "33")
             raise
         code = handle.outcome().exit_code
         self.say(

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from fairing_core.values import field, frozen
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from fairing_core.interfaces import Registry
 
 PREFIX = "/app/"
@@ -162,8 +164,8 @@ PodSpecMutator = Callable[[Any, Any, str], Any]
 class DeployRequest:
     """What a deployer is asked for: run `command` and `args` in `image`, starting in `workdir`.
 
-    `patches` are folded in their order; `mutators` are the user's own, applied last.
-    `returns` is true when the program writes a result record (see `Outcome.record`).
+    `patches` are folded in their order. `returns` is true when the program writes a result record
+    (see `Outcome.record`). `uid` and `gid` are the image's user, as in `Built`.
     """
 
     image: str
@@ -173,8 +175,9 @@ class DeployRequest:
     name: str = field(kw_only=True)
     stage: Stage = field(default="train", kw_only=True)
     patches: tuple[PodPatch, ...] = field(default=(), kw_only=True)
-    mutators: tuple[PodSpecMutator, ...] = field(default=(), kw_only=True)
     returns: bool = field(default=False, kw_only=True)
+    uid: int | None = field(default=None, kw_only=True)
+    gid: int | None = field(default=None, kw_only=True)
 
 
 class RunStatus(enum.StrEnum):
@@ -205,6 +208,21 @@ class Outcome:
     reason: str | None = field(default=None, kw_only=True)
     record: bytes | None = field(default=None, kw_only=True, repr=False)
     tail: str = field(default="", kw_only=True, repr=False)
+
+
+@frozen
+class Snapshot:
+    """A run at one moment.
+
+    `exit_code` and `reason` are those of its `Outcome`; before the end, `reason` is what it waits
+    for, where that is known. `started` and `ended` are the program's times (UTC).
+    """
+
+    status: RunStatus
+    exit_code: int | None = field(default=None, kw_only=True)
+    reason: str | None = field(default=None, kw_only=True)
+    started: datetime | None = field(default=None, kw_only=True)
+    ended: datetime | None = field(default=None, kw_only=True)
 
 
 @frozen

@@ -20,6 +20,7 @@ _skipped: list[str] = []
 def pytest_configure() -> None:
     hypothesis.configuration.set_hypothesis_home_dir(ROOT / ".cache" / "hypothesis")
     sys.addaudithook(_refuse_other_machines)
+    os.environ["KUBECONFIG"] = os.devnull + "/none"  # a developer's own cluster is no test's
 
 
 @pytest.fixture(autouse=True)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import contextlib
 import gc
 import importlib
 import logging
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from typing import NoReturn, cast
 
@@ -18,6 +21,7 @@ _COMMANDS = {
     "run": "runs:run_command",
     "ps": "runs:ps_command",
     "status": "runs:status_command",
+    "describe": "runs:describe_command",
     "logs": "runs:logs_command",
     "wait": "runs:wait_command",
     "cancel": "runs:cancel_command",
@@ -42,6 +46,22 @@ Examples:
 Exit code: the run's own for `run` and `wait`; otherwise 0, or the fault's own code, which
 `python -m pydoc fairing_core.errors` lists.
 """
+
+
+def program() -> NoReturn:
+    """What the installed command calls: `main`, ended at once where nothing is left to be done."""
+    try:
+        main()
+    except SystemExit as end:
+        if threading.active_count() > 1 or not isinstance(end.code, int):
+            raise
+        # Taking the interpreter down takes some milliseconds, and all it does is free memory.
+        atexit._run_exitfuncs()  # noqa: SLF001 - what else os._exit would leave undone
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(end.code)
+    raise AssertionError("unreachable")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -30,6 +30,7 @@ def backends_command(given: Namespace) -> int:
     """Lists the backends that --backend and TrainJob(backend=...) take.
 
     Known from the installed packages' metadata: nothing is imported without --check.
+    One that is `not ready` loads, and lacks something here: a cluster, room on the disk.
     """
     from fairing_core import defaults
     from fairing_core.installed import BACKENDS, installed
@@ -76,9 +77,10 @@ def _show(rows: list[dict[str, Any]], columns: Sequence[str], given: Namespace) 
     if given.check:
         rows, columns = _checked(rows, given.timeout), (*columns, "seconds", "offers")
     show_rows(rows, columns, as_json=given.as_json)
-    failed = [row for row in rows if row["state"] == "failed"]
-    for row in failed:
-        print(f"fairing: {row['error']}", file=sys.stderr)
+    for row in rows:
+        if "error" in row:
+            print(f"fairing: {row['error']}", file=sys.stderr)
+    failed = any(row["state"] == "failed" for row in rows)
     return errors.PluginError.exit_code if failed else 0
 
 

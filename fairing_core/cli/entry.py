@@ -54,13 +54,14 @@ def read_arguments(arguments: Sequence[str]) -> tuple[tuple[Any, ...], dict[str,
     for argument in arguments:
         key, equals, value = argument.partition("=")
         if equals and key.isidentifier():
-            keywords[key] = _value(value)
+            keywords[key] = as_value(value)
         else:
-            positional.append(_value(argument))
+            positional.append(as_value(argument))
     return tuple(positional), keywords
 
 
-def _value(text: str) -> Any:
+def as_value(text: str) -> Any:
+    """JSON where it is, else the text itself."""
     try:
         return json.loads(text)
     except ValueError:

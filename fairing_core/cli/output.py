@@ -19,6 +19,7 @@ _STYLES = {
     "failed": "red",
     "cancelled": "yellow",
     "blocked": "yellow",
+    "not ready": "yellow",
 }
 _CODES = {"red": 31, "green": 32, "yellow": 33, "cyan": 36}
 
@@ -52,14 +53,13 @@ def show_fields(fields: Mapping[str, Any], *, as_json: bool) -> None:
 
 def run_fields(handle: RunHandle) -> dict[str, Any]:
     """What is shown of a run."""
-    status = handle.status
-    started, ended = handle.started, handle.ended
-    outcome = handle.outcome() if status.is_terminal else None
+    seen = handle.snapshot()
+    status, started, ended = seen.status, seen.started, seen.ended
     return {
         "name": handle.name,
         "status": str(status),
-        "exit_code": outcome.exit_code if outcome else None,
-        "reason": outcome.reason if outcome else None,
+        "exit_code": seen.exit_code,
+        "reason": seen.reason,
         "started": started.isoformat(timespec="seconds") if started else None,
         "ended": ended.isoformat(timespec="seconds") if ended else None,
         "age": None if started is None else _short(_since(started)),

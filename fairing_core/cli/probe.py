@@ -37,7 +37,8 @@ def probe(distribution: str, name: str) -> dict[str, Any]:
             failed = [check for check in made.check() if not check.ok]
             if failed:
                 why = "; ".join(f"{check.name}: {check.detail}" for check in failed)
-                raise errors.SettingsError(f"backend {name!r} is not ready: {why}")
+                text = f"backend {name!r} is not ready: {why}"
+                return {"state": "not ready", "error": text, "type": "SettingsError"}
     except errors.FairingError as error:
         return {"state": "failed", "error": str(error), "type": type(error).__name__}
     seconds = round(time.perf_counter() - started, 2)

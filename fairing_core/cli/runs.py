@@ -7,17 +7,22 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from fairing_core import errors
 from fairing_core.cli.command import UsageError, argument, as_json, command, pairs
-from fairing_core.cli.entry import load_entry
+from fairing_core.cli.entry import as_value, load_entry
 from fairing_core.cli.output import run_fields, show_fields, show_rows
 from fairing_core.interfaces import RunHandle
 from fairing_core.types import RunStatus
 
 _run = argument("run", metavar="RUN", help="Its name or its URI.")
 _runs = argument("runs", nargs="+", metavar="RUN", help="Their names or URIs.")
+_backend = argument("-b", "--backend", help="Whose runs (default: FAIRING_BACKEND, else `local`; "
+                    "a URI names its own).")  # fmt: skip
+_options = pairs("-o", "--option", dest="backend_options", help="A setting of the backend "
+                 "(namespace=lab).")  # fmt: skip
 
 
 @command(
@@ -29,6 +34,12 @@ _runs = argument("runs", nargs="+", metavar="RUN", help="Their names or URIs.")
     argument("-i", "--input", dest="inputs", action="append", default=[], metavar="PATH",
              help="A file, folder or glob that travels too."),
     pairs("-e", "--env", dest="environment", help="An environment variable of the program."),
+    argument("--base-image", metavar="IMAGE", help="What the code is put on (default: "
+             "FAIRING_BASE_IMAGE, else the backend's)."),
+    argument("--registry", metavar="REPOSITORY", help="Where the image goes (default: "
+             "FAIRING_REGISTRY, else the backend's)."),
+    pairs("--deploy", dest="deployer_options", help="An option of the deployer, as JSON or as "
+          "text: namespace=lab, resources='{\"gpu\": 1}'."),
     argument("--name", help="The run's name (default: made from the file's)."),
     argument("-d", "--detach", action="store_true", help="Print the run's URI and leave it "
              "running."),
@@ -46,6 +57,7 @@ def run_command(given: Namespace) -> int:
       fairing run train.py -- --epochs 3
       fairing run train.py::train -- epochs=3 rate=0.1
       fairing run train.py -i data/ -i '*.yaml' --backend local --detach
+      fairing run train.py -b kubernetes --registry HOST/REPOSITORY --deploy timeout=3600
 
     Exit code: the run's (128 + n when signal n ended it; 130 after Ctrl-C).
     """
@@ -61,12 +73,15 @@ def run_command(given: Namespace) -> int:
     target, positional, keywords = load_entry(given.entry, given.rest)
     job = TrainJob(
         target,
+        given.base_image,
+        given.registry,
         input_files=given.inputs or None,
         backend=given.backend,
         backend_options=given.backend_options,
         pod_spec_mutators=[k8s_utils.add_env(given.environment)] if given.environment else None,
         args=positional,
         kwargs=keywords,
+        deployer_options={key: as_value(text) for key, text in given.deployer_options.items()},
         name=given.name,
     )
     progress = Progress()
@@ -85,30 +100,51 @@ def run_command(given: Namespace) -> int:
     return _exit_code(handle)
 
 
-@command(
-    argument("-b", "--backend", help="Whose runs (default: FAIRING_BACKEND, else `local`)."),
-    as_json,
-)
+@command(_backend, _options, as_json)
 def ps_command(given: Namespace) -> None:
     """Lists runs, newest first."""
     from fairing_core.runs import list_runs
 
     rows = []
-    for run in list_runs(backend=given.backend):
+    for run in list_runs(backend=given.backend, backend_options=given.backend_options):
         with contextlib.suppress(errors.RunNotFound):  # deleted since it was listed
             rows.append(run_fields(run))
     when = "age" if sys.stdout.isatty() else "started"
     show_rows(rows, ("name", "status", "exit_code", when, "took"), as_json=given.as_json)
 
 
-@command(_run, as_json)
+@command(_run, _backend, _options, as_json)
 def status_command(given: Namespace) -> None:
     """Shows one run: RUN is its name or its URI."""
-    show_fields(run_fields(_get(given.run)), as_json=given.as_json)
+    show_fields(run_fields(_get(given, given.run)), as_json=given.as_json)
+
+
+@command(_run, _backend, _options, as_json)
+def describe_command(given: Namespace) -> None:
+    """Shows one run, and what happened to it."""
+    handle = _get(given, given.run)
+    events = [
+        {
+            "time": datetime.fromtimestamp(event.time, UTC).isoformat(timespec="seconds"),
+            "event": event.name,
+            **event.fields,
+        }
+        for event in handle.events()
+    ]
+    fields = {**run_fields(handle), "url": handle.url}
+    if given.as_json:
+        show_fields({**fields, "events": events}, as_json=True)
+        return
+    show_fields(fields, as_json=False)
+    if events:
+        print()
+        show_rows(events, ("time", "event", "object", "message"), as_json=False)
 
 
 @command(
     _run,
+    _backend,
+    _options,
     argument("-f", "--follow", action="store_true", help="Go on until the run ends."),
     argument("-n", "--tail", type=int, metavar="LINES", help="Only the last so many lines."),
 )
@@ -116,13 +152,15 @@ def logs_command(given: Namespace) -> None:
     """Prints a run's output."""
     if given.tail is not None and given.tail < 0:
         raise UsageError(f"--tail {given.tail} must be 0 or more lines")
-    for piece in _get(given.run).logs(given.follow, tail=given.tail):
+    for piece in _get(given, given.run).logs(given.follow, tail=given.tail):
         sys.stdout.write(piece)
         sys.stdout.flush()
 
 
 @command(
     _run,
+    _backend,
+    _options,
     argument("-t", "--timeout", type=float, metavar="SECONDS", help="By default for ever."),
     as_json,
 )
@@ -133,7 +171,7 @@ def wait_command(given: Namespace) -> int:
     """
     if given.timeout is not None and not given.timeout >= 0:
         raise UsageError(f"--timeout {given.timeout:g} must be 0 or more seconds")
-    handle = _get(given.run)
+    handle = _get(given, given.run)
     status = handle.wait(given.timeout)
     if given.as_json:
         show_fields(run_fields(handle), as_json=True)
@@ -142,21 +180,23 @@ def wait_command(given: Namespace) -> int:
     return _exit_code(handle)
 
 
-@command(_runs)
+@command(_runs, _backend, _options)
 def cancel_command(given: Namespace) -> None:
     """Stops runs: SIGTERM, and SIGKILL for what does not heed it."""
-    for handle in [_get(run) for run in given.runs]:
+    for handle in [_get(given, run) for run in given.runs]:
         handle.cancel()
         print(f"{handle.name}\t{handle.status}")
 
 
 @command(
     _runs,
+    _backend,
+    _options,
     argument("-f", "--force", action="store_true", help="Stop those that still run."),
 )
 def rm_command(given: Namespace) -> None:
     """Deletes runs, with their output and results."""
-    handles = [_get(run) for run in given.runs]
+    handles = [_get(given, run) for run in given.runs]
     active = [] if given.force else [run.name for run in handles if not run.status.is_terminal]
     if active:
         raise UsageError(
@@ -167,10 +207,10 @@ def rm_command(given: Namespace) -> None:
         print(handle.name)
 
 
-def _get(run: str) -> RunHandle:
+def _get(given: Namespace, run: str) -> RunHandle:
     from fairing_core.runs import get_run
 
-    return get_run(run)
+    return get_run(run, backend=given.backend, backend_options=given.backend_options)
 
 
 def _exit_code(handle: RunHandle) -> int:

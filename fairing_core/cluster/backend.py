@@ -2,37 +2,68 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+import os
+from collections.abc import Sequence
+from typing import ClassVar
 
 from fairing_core import errors
+from fairing_core.cluster.client import Cluster
+from fairing_core.cluster.runs import ClusterRuns
 from fairing_core.interfaces import BackendInterface
+from fairing_core.types import Check
 
 
 class KubernetesBackend(BackendInterface):
-    """Any Kubernetes cluster that the kubeconfig, or the pod's service account, leads to.
+    """Any Kubernetes cluster that the pod's service account, or the kubeconfig, leads to.
 
-    This version finds it by name and says that it can't run there yet.
+    Args:
+        namespace: by default the pod's own, else that of the kubeconfig's context.
+        config_file: a kubeconfig; by default ``KUBECONFIG``, else ``~/.kube/config``.
+        context: the context of the kubeconfig; by default its current one.
+
+    Example:
+        >>> from fairing_core.cluster.backend import KubernetesBackend
+        >>> KubernetesBackend(namespace="lab").cluster
+        Cluster(namespace='lab')
     """
 
-    name = "kubernetes"
+    name: ClassVar[str] = "kubernetes"
 
-    def deployer(self, kind: str) -> NoReturn:
-        """Refuses.
+    def __init__(
+        self,
+        *,
+        namespace: str | None = None,
+        config_file: str | None = None,
+        context: str | None = None,
+    ) -> None:
+        file = None if config_file is None else os.path.expanduser(config_file)
+        self.cluster = Cluster(namespace=namespace, config_file=file, context=context)
 
-        Raises:
-            Unsupported: always, in this version.
-        """
-        raise errors.Unsupported(
-            f"this version of fairing-core can't run a {kind} on a cluster: the backend "
-            "'kubernetes' was chosen because it was named, because a deployer, builder or "
-            "registry was, or because this is a pod. To run here, say backend='local' "
-            "or FAIRING_BACKEND=local"
-        )
+    def runs(self) -> ClusterRuns:
+        """The runs of the namespace."""
+        return ClusterRuns(self.cluster, backend=self.name)
 
-    def runs(self) -> NoReturn:
-        """Refuses.
+    def warm(self) -> None:
+        """Gets the connection ready in the background."""
+        self.cluster.warm()
 
-        Raises:
-            Unsupported: always, in this version.
-        """
-        raise errors.Unsupported("this version of fairing-core has no runs on clusters to list")
+    def check(self) -> Sequence[Check]:
+        """Whether the API server answers, and this user may submit."""
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": {"group": "batch", "resource": "jobs"}},
+        }
+        try:
+            namespace = self.cluster.namespace
+            asked = {"namespace": namespace, "verb": "create"}
+            review["spec"]["resourceAttributes"].update(asked)  # type: ignore[index]
+            path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+            allowed = self.cluster.create(path, review)["status"].get("allowed", False)
+        except errors.FairingError as exc:
+            return (Check("cluster", False, str(exc)),)
+        detail = f"you may {'' if allowed else 'not '}create Jobs in the namespace {namespace!r}"
+        return (Check("cluster", True, self.cluster.server), Check("jobs", allowed, detail))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.cluster!r})"

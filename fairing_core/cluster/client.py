@@ -2,28 +2,451 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
-from types import SimpleNamespace
+import os
+import random
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from http.client import HTTPException
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from fairing_core import errors
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""What every pod has of its own: token, certificate authority, namespace."""
+
+_CONNECT = 10.0  # seconds
+_READ = 30.0
+_PATIENCE = 60.0  # seconds that a server which has answered before may be away
+_PAUSES = (0.1, 5.0)
+_AGAIN = (429, 500, 502, 503, 504)
+_PAGE = 500
+
+Object = dict[str, Any]
 
 
-def edit_pod_spec(pod_spec: Any, edit: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Applies `edit`, a function over plain data, to a ``V1PodSpec`` in place.
+class Cluster:
+    """A cluster's API, as raw paths and plain dicts; asked when it is needed, not before.
 
-    Works with the plain models of kubernetes 36 and with the pydantic ones of 37.
+    One that was given nothing takes the pod's own service account inside a cluster, else what
+    ``KUBECONFIG`` or ``~/.kube/config`` says. Nothing of the process is changed by it, so that
+    several lead to several clusters.
+
+    Args:
+        namespace: by default the pod's own, else that of the kubeconfig's context.
+        config_file: a kubeconfig; by default ``KUBECONFIG``, else ``~/.kube/config``.
+        context: the context of the kubeconfig; by default its current one.
+        client_configuration: a ``kubernetes.client.Configuration`` to use instead.
+        persist_config: whether refreshed tokens are written back to the kubeconfig.
     """
-    from kubernetes import client
 
-    api: Any = client.ApiClient()
-    plain = api.sanitize_for_serialization(pod_spec)
-    text = json.dumps(edit(plain))
-    if hasattr(client.V1PodSpec, "from_json"):
-        edited = client.V1PodSpec.from_json(text)
-        names = list(client.V1PodSpec.model_fields)
-    else:
-        edited = api.deserialize(SimpleNamespace(data=text), "V1PodSpec")
-        names = list(pod_spec.openapi_types)
-    for name in names:
-        if getattr(edited, name) != getattr(pod_spec, name):
-            setattr(pod_spec, name, getattr(edited, name))
+    def __init__(
+        self,
+        *,
+        namespace: str | None = None,
+        config_file: str | os.PathLike[str] | None = None,
+        context: str | None = None,
+        client_configuration: object = None,
+        persist_config: bool = True,
+    ) -> None:
+        self._namespace = namespace
+        self._config_file = None if config_file is None else os.fspath(config_file)
+        self._context = context
+        self._given = client_configuration
+        self._persist = persist_config
+        self._lock = threading.RLock()
+        self._session: _Session | None = None
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that is meant where none is named.
+
+        Raises:
+            NoCluster: it is the kubeconfig's to say, and there is none that can be read.
+        """
+        return self._namespace or self._connected().namespace
+
+    @property
+    def server(self) -> str:
+        """The API server's address."""
+        return self._connected().server
+
+    def warm(self) -> None:
+        """Gets ready in the background: what it imports takes longer than a small build.
+
+        Raises:
+            NoCluster: there is no kubeconfig, and this is no pod.
+        """
+        if self._given is None and not _own_namespace():
+            self._files()
+        threading.Thread(target=self._warm, name="fairing-cluster", daemon=True).start()
+
+    def get(self, path: str, **query: str | int) -> Object:
+        """The object, or list, at `path`.
+
+        Raises:
+            ObjectNotFound: there is none.
+            ClusterError: and its kinds.
+        """
+        found: Object = json.loads(self._ask("GET", path, query=query))
+        return found
+
+    def listed(self, path: str, **query: str | int) -> list[Object]:
+        """The items of a list, of however many pages."""
+        items: list[Object] = []
+        more: dict[str, str | int] = {"limit": _PAGE}
+        while True:
+            try:
+                page = self.get(path, **query, **more)
+            except errors.ClusterError as exc:
+                if exc.status != 410 or "continue" not in more:
+                    raise
+                items, more = [], {"limit": _PAGE}  # the list has changed too much meanwhile
+                continue
+            items += page.get("items") or []
+            token = (page.get("metadata") or {}).get("continue")
+            if not token:
+                return items
+            more["continue"] = token
+
+    def create(self, path: str, manifest: Mapping[str, Any], **query: str | int) -> Object:
+        """The object that was made of `manifest`, in the collection at `path`."""
+        made: Object = json.loads(self._ask("POST", path, body=manifest, query=query))
+        return made
+
+    def patch(self, path: str, change: Mapping[str, Any]) -> Object:
+        """The object at `path` after a JSON merge patch (RFC 7396)."""
+        kind = "application/merge-patch+json"
+        changed: Object = json.loads(self._ask("PATCH", path, body=change, content_type=kind))
+        return changed
+
+    def delete(self, path: str, *, uid: str | None = None) -> None:
+        """Deletes the object at `path`, then what it owns; one that is gone is no error.
+
+        With `uid`, another object of that name stays.
+        """
+        body: Object = {"propagationPolicy": "Background"}
+        if uid is not None:
+            body["preconditions"] = {"uid": uid}
+        try:
+            self._ask("DELETE", path, body=body)
+        except errors.ObjectNotFound:
+            return
+        except errors.ClusterError as exc:
+            if exc.status != 409 or uid is None:
+                raise
+
+    def stream(self, path: str, stop: threading.Event, **query: str | int) -> Iterator[bytes]:
+        """The bytes at `path` as they come; ends soon after `stop` is set.
+
+        Raises:
+            ConnectionError: it was cut, or nothing came for a while.
+            ClusterError: and its kinds.
+        """
+        from urllib3.exceptions import HTTPError
+
+        response = self._send("GET", path, query=query)
+        try:
+            for data in response.stream(1 << 16):
+                if stop.is_set():
+                    return
+                yield data
+        except (HTTPError, HTTPException, OSError) as exc:
+            raise ConnectionError(str(exc)) from exc
+        finally:
+            with contextlib.suppress(Exception):
+                response.close()
+
+    def _warm(self) -> None:
+        with contextlib.suppress(Exception):  # whoever needs it meets the fault again
+            self._send("GET", "/version").release_conn()
+
+    def _ask(self, method: str, path: str, **more: Any) -> bytes:
+        from urllib3.exceptions import HTTPError
+
+        for left in (2, 1, 0):
+            response = self._send(method, path, **more)
+            try:
+                data: bytes = response.read()
+            except (HTTPError, OSError) as exc:
+                if method != "GET" or not left:
+                    raise self._unreachable(exc) from exc
+            else:
+                response.release_conn()
+                return data
+        raise AssertionError("unreachable")
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str | int] | None = None,
+        content_type: str = "application/json",
+    ) -> Any:
+        """The answer, its body not yet read."""
+        from urllib3.exceptions import HTTPError
+
+        url = path + (f"?{urlencode(query)}" if query else "")
+        data = None if body is None else json.dumps(body).encode()
+        session = self._connected()
+        began = time.monotonic()
+        pause = _PAUSES[0]
+        renewed = False
+        while True:
+            patience = _PATIENCE if session.has_answered else 0.0
+            try:
+                response = session.request(method, url, data, content_type)
+            except HTTPError as exc:
+                fault = _fault(exc)
+                safe = method == "GET" or isinstance(fault, ConnectionRefusedError)
+                if "CERTIFICATE" in str(fault).upper():
+                    raise self._untrusted(fault) from exc
+                if not safe or time.monotonic() - began > patience:
+                    raise self._unreachable(fault) from exc
+            else:
+                session.has_answered = True
+                if response.status < 400:
+                    return response
+                if response.status == 401 and not renewed:
+                    renewed = True
+                    response.drain_conn()
+                    session = self._connected(anew=True)  # the token may have been renewed
+                    session.has_answered = True
+                    continue
+                throttled = response.status == 429 or method == "GET"
+                away = response.status in _AGAIN and throttled
+                if not away or time.monotonic() - began > _PATIENCE:
+                    raise _refusal(method, path, response, self.server)
+                told = response.headers.get("Retry-After", "")
+                if told.isdigit():
+                    pause = max(pause, min(float(told), _PAUSES[1]))
+                response.drain_conn()
+            time.sleep(pause * random.uniform(0.75, 1.25))
+            pause = min(pause * 2, _PAUSES[1])
+
+    def _connected(self, *, anew: bool = False) -> _Session:
+        with self._lock:
+            if self._session is None or anew:
+                self._session = _Session(*self._loaded())
+            return self._session
+
+    def _loaded(self) -> tuple[Any, str]:
+        """A client configuration, and the namespace that it comes with."""
+        from kubernetes import config
+        from kubernetes.client import Configuration
+
+        if self._given is not None:
+            return self._given, _own_namespace() or "default"
+        configuration = Configuration()
+        named = self._config_file or os.environ.get("KUBECONFIG")
+        try:
+            if not named and self._context is None and _own_namespace():
+                _untyped(config.load_incluster_config)(client_configuration=configuration)
+                return configuration, _own_namespace()
+            return configuration, self._from_file(named or "~/.kube/config", configuration)
+        except errors.NoCluster:
+            raise
+        except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as exc:
+            raise errors.NoCluster(
+                f"the kubeconfig {named or '~/.kube/config'} leads to no cluster: {exc}; "
+                "try it with 'kubectl cluster-info'"
+            ) from exc
+
+    def _from_file(self, named: str, configuration: Any) -> str:
+        from kubernetes.config import kube_config
+
+        files = self._files()
+        merger: Any = _untyped(kube_config.KubeConfigMerger)(os.pathsep.join(files))
+        content = merger.config
+        contexts = [] if content is None else [one["name"] for one in content.safe_get("contexts")]
+        if self._context is not None and self._context not in contexts:
+            raise errors.NoCluster(
+                f"the kubeconfig {named} has no context {self._context!r}"
+                f"{errors.near(self._context, contexts)}"
+            )
+        loader: Any = _untyped(kube_config.KubeConfigLoader)(
+            config_dict=content,
+            active_context=self._context,
+            config_base_path=None,
+            **({"config_persister": merger.save_changes} if self._persist else {}),
+        )
+        loader.load_and_set(configuration)
+        return str(loader.current_context["context"].get("namespace") or "default")
+
+    def _files(self) -> list[str]:
+        """The kubeconfig's files."""
+        named = self._config_file or os.environ.get("KUBECONFIG") or "~/.kube/config"
+        files = [os.path.expanduser(name) for name in named.split(os.pathsep) if name]
+        if not any(os.path.exists(file) for file in files):
+            raise errors.NoCluster(
+                f"there is no kubeconfig at {named}, and this is no pod of a cluster; set "
+                "KUBECONFIG, give config_file=..., or run here with backend='local'"
+            )
+        return files
+
+    def _unreachable(self, fault: object) -> errors.ClusterUnreachable:
+        return errors.ClusterUnreachable(
+            f"the API server {self.server} doesn't answer: {fault}; is it up, and is this the "
+            "cluster you mean ('kubectl config get-contexts')?"
+        )
+
+    def _untrusted(self, fault: object) -> errors.UntrustedCluster:
+        return errors.UntrustedCluster(
+            f"the certificate of the API server {self.server} is not trusted: {fault}; the "
+            "kubeconfig's certificate-authority names who is"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        for name in ("_lock", "_session"):
+            del state[name]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.RLock(), _session=None)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Cluster) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[object, ...]:
+        return self._namespace, self._config_file, self._context, id(self._given)
+
+    def __repr__(self) -> str:
+        said = {
+            "namespace": self._namespace,
+            "config_file": self._config_file,
+            "context": self._context,
+        }
+        words = ", ".join(f"{key}={value!r}" for key, value in said.items() if value is not None)
+        return f"Cluster({words})"
+
+
+class _Session:
+    """Connections to one API server."""
+
+    def __init__(self, configuration: Any, namespace: str) -> None:
+        from kubernetes.client.rest import RESTClientObject
+
+        self.namespace = namespace
+        self.server: str = configuration.host
+        self.has_answered = False
+        self._configuration = configuration
+        self._pool = RESTClientObject(configuration).pool_manager
+
+    def request(self, method: str, url: str, body: bytes | None, content_type: str) -> Any:
+        from urllib3 import Timeout
+
+        headers = {"Accept": "application/json, */*", "User-Agent": "fairing"}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        for setting in self._configuration.auth_settings().values():
+            if setting["in"] == "header" and setting["value"]:
+                headers[setting["key"]] = setting["value"]
+        return self._pool.request(
+            method,
+            self.server + url,
+            body=body,
+            headers=headers,
+            preload_content=False,
+            retries=False,
+            redirect=False,
+            timeout=Timeout(connect=_CONNECT, read=_READ),
+        )
+
+
+def _untyped(function: Any) -> Any:
+    """What the client's own code has no types for."""
+    return function
+
+
+def _own_namespace() -> str:
+    """The namespace of the pod that this is, "" outside of pods."""
+    try:
+        return (ACCOUNT / "namespace").read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def _fault(error: BaseException) -> BaseException:
+    """What is at the bottom of an error of urllib3's."""
+    seen = {id(error)}
+    while True:
+        inner = getattr(error, "reason", None)
+        inner = inner if isinstance(inner, BaseException) else error.__cause__ or error.__context__
+        if inner is None or id(inner) in seen:
+            return error
+        seen.add(id(inner))
+        error = inner
+
+
+def _refusal(method: str, path: str, response: Any, server: str) -> errors.ClusterError:
+    """What an API server's ``Status`` says, with what to do next.
+
+    Source: Kubernetes API conventions, Response Status Kind.
+    """
+    text = response.read(1 << 20).decode("utf-8", "replace")
+    response.release_conn()
+    try:
+        status = json.loads(text)
+        message, reason = str(status.get("message") or text), str(status.get("reason") or "")
+    except (ValueError, AttributeError):
+        message, reason = text.strip()[:500] or f"HTTP {response.status}", ""
+    about: dict[str, Any] = {"status": response.status, "reason": reason}
+    where = urlsplit(server).netloc
+    if response.status == 401:
+        return errors.ClusterDenied(
+            f"{where} does not know you: {message}; the kubeconfig's credentials are missing, "
+            "wrong or have expired: log in again",
+            **about,
+        )
+    if response.status == 403 and " cannot " in message:
+        verb, resource, namespace = _asked(method, path)
+        return errors.ClusterDenied(
+            f"you may not {verb} {resource} in the namespace {namespace!r} of {where}: {message}; "
+            "ask for a Role with that verb (examples/cluster/role.yaml has all that are needed)",
+            verb=verb,
+            resource=resource,
+            namespace=namespace,
+            **about,
+        )
+    if response.status == 404:
+        if method == "POST" and message.startswith("namespaces "):
+            _, _, namespace = _asked(method, path)
+            return errors.ObjectNotFound(
+                f"there is no namespace {namespace!r} in {where}; make it, or name another with "
+                "namespace=... ('kubectl get namespaces')",
+                **about,
+            )
+        return errors.ObjectNotFound(f"{where}: {message}", **about)
+    return errors.ClusterError(f"{where} refused to {_words(method, path)}: {message}", **about)
+
+
+def _asked(method: str, path: str) -> tuple[str, str, str]:
+    """The verb, the resource and the namespace of a request, as a Role names them."""
+    parts = urlsplit(path).path.strip("/").split("/")
+    at = parts.index("namespaces") if "namespaces" in parts else -2
+    namespace = parts[at + 1] if at >= 0 else ""
+    rest = parts[at + 2 :] if at >= 0 else parts[-1:]
+    resource = rest[0] + (f"/{rest[2]}" if len(rest) > 2 else "")
+    named = len(rest) > 1
+    verbs = {
+        "GET": "get" if named else "list",
+        "POST": "create",
+        "PATCH": "patch",
+        "DELETE": "delete",
+    }
+    return verbs[method], resource, namespace
+
+
+def _words(method: str, path: str) -> str:
+    verb, resource, namespace = _asked(method, path)
+    return f"{verb} {resource} in the namespace {namespace!r}"

@@ -7,12 +7,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fairing_core import errors, limits
+from fairing_core import errors, limits, names
 from fairing_core.local import files, places
 from fairing_core.local.handle import LocalRun
 from fairing_core.local.launch import launch
 from fairing_core.local.runs import LocalRuns
-from fairing_core.types import DeployRequest, PodPatch
+from fairing_core.types import DeployRequest, PodPatch, PodSpecMutator
+from fairing_core.values import replace
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +25,8 @@ class LocalDeployer:
     """Starts what `LocalBuilder` unpacked in the directory of `home`, under a supervisor.
 
     `grace` is the time in seconds from SIGTERM to SIGKILL. The options are those of the original's
-    Job: `job_name` names the run; the others are for clusters, and a warning says that they are
-    ignored.
+    Job: `job_name` names the run and `env` holds variables; the others are for clusters, and a
+    warning says that they are ignored.
     """
 
     def __init__(
@@ -46,6 +47,23 @@ class LocalDeployer:
         context: str | None = None,
         client_configuration: object = None,
         persist_config: bool | None = None,
+        deployer_type: str | None = None,
+        pod_spec_mutators: Sequence[PodPatch | PodSpecMutator] = (),
+        retries: int | None = None,
+        timeout: float | None = None,
+        ttl: int | None = None,
+        resources: Mapping[str, Any] | None = None,
+        env: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str] | None = None,
+        volumes: Mapping[str, Mapping[str, Any]] | None = None,
+        allow_host_path: bool | None = None,
+        node_selector: Mapping[str, str] | None = None,
+        tolerations: Sequence[Mapping[str, Any]] | None = None,
+        affinity: Mapping[str, Any] | None = None,
+        service_account: str | None = None,
+        image_pull_secrets: Sequence[str] | None = None,
+        security_context: Mapping[str, Any] | None = None,
+        priority: str | None = None,
     ) -> None:
         options = {
             "namespace": namespace,
@@ -59,7 +77,27 @@ class LocalDeployer:
             "context": context,
             "client_configuration": client_configuration,
             "persist_config": persist_config,
+            "deployer_type": deployer_type,
+            "retries": retries,
+            "timeout": timeout,
+            "ttl": ttl,
+            "resources": resources,
+            "secrets": secrets,
+            "volumes": volumes,
+            "allow_host_path": allow_host_path,
+            "node_selector": node_selector,
+            "tolerations": tolerations,
+            "affinity": affinity,
+            "service_account": service_account,
+            "image_pull_secrets": image_pull_secrets,
+            "security_context": security_context,
+            "priority": priority,
         }
+        self._patches = tuple(one for one in pod_spec_mutators if isinstance(one, PodPatch))
+        self._mutators = tuple(one for one in pod_spec_mutators if not isinstance(one, PodPatch))
+        if env:
+            given = [{"name": name, "value": value} for name, value in env.items()]
+            self._patches += (PodPatch(container={"env": given}),)
         self._home = home
         self._grace = grace
         self._job_name = job_name
@@ -77,8 +115,9 @@ class LocalDeployer:
             InvalidDestination: the command is to start outside ``/app``.
         """
         name = self._job_name or request.name
+        request = replace(request, patches=(*request.patches, *self._patches))
         environment = _environment(request.patches)
-        limits.check_name(name)
+        names.check_name(name)
         for number, argument in enumerate((*request.command, *request.args)):
             limits.check_argument(argument, f"argument {number}")
         for variable, value in environment.items():
@@ -104,7 +143,9 @@ class LocalDeployer:
             },
         )
 
-    def submit(self, manifests: Sequence[Mapping[str, Any]]) -> LocalRun:
+    def submit(
+        self, manifests: Sequence[Mapping[str, Any]], mutators: Sequence[PodSpecMutator] = ()
+    ) -> LocalRun:
         """Starts the run, which outlives this process; it runs, or has ended, on return.
 
         Raises:
@@ -120,7 +161,8 @@ class LocalDeployer:
                 f"the local backend runs what its own builder unpacks, not the image {image}; "
                 "leave out the builder, or name a backend that runs images"
             )
-        if ignored := manifest["ignored"]:
+        ignored = [*manifest["ignored"], *map(_named, (*self._mutators, *mutators))]
+        if ignored:
             logger.warning("the local backend ignores what is for clusters: %s", ", ".join(ignored))
         run = self._home.new(manifest["name"])
         launch(
@@ -173,5 +215,7 @@ def _ignored(request: DeployRequest) -> Iterator[str]:
     for entry in _entries(request.patches):
         if "valueFrom" in entry:
             yield f"env {entry['name']} (valueFrom)"
-    for mutator in request.mutators:
-        yield f"pod_spec_mutator {getattr(mutator, '__name__', None) or repr(mutator)}"
+
+
+def _named(mutator: PodSpecMutator) -> str:
+    return f"pod_spec_mutator {getattr(mutator, '__name__', None) or repr(mutator)}"

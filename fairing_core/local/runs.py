@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from fairing_core import errors, limits
+from fairing_core import errors, names
 from fairing_core.local import files, records, staging
 from fairing_core.local.handle import LocalRun
 
@@ -38,7 +38,7 @@ class LocalRuns:
         """
         name, uid = self._named(uri)
         try:
-            limits.check_name(name)
+            names.check_name(name)
             run = self._found(name, uid)
             _ = run.created, run.status
             return run

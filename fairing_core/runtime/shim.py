@@ -5,9 +5,10 @@ Shipped as ``function_shim.py``:
     python function_shim.py --serialized_fn_file pickled_fn.p --python_version 3.11
 
 The pickle holds ``(function, args, kwargs)``. The result record (JSON, schema 1) goes to the file
-that the environment variable FAIRING_RESULT names: what was ``returned``, if JSON brings it back
-with equal types, else ``pickled`` in base64 with its ``type``, or ``lost`` with the reason; or what
-was ``raised``, with its traceback from the user's first frame on.
+that the environment variable FAIRING_RESULT names, whole or not at all. With FAIRING_RESULT_LIMIT,
+a number of bytes, it is written in place, and is never larger. It says what was ``returned``, if
+JSON brings it back with equal types, else ``pickled`` in base64 with its ``type``, or ``lost`` with
+the reason; or what was ``raised``, with its traceback from the user's first frame on.
 
 Standard library only, Python 3.8.
 """
@@ -31,7 +32,10 @@ _JSON_DEPTH = 200  # a reader's stack may be deeper already than ours when it pa
 def main() -> None:
     """Loads, calls, records; ends the process when the function failed."""
     pickle_file, python_version = _flags()
-    record = _Record(os.environ.pop("FAIRING_RESULT", None))
+    record = _Record(
+        os.environ.pop("FAIRING_RESULT", None), int(os.environ.pop("FAIRING_RESULT_LIMIT", "0"))
+    )
+    _heed_the_end()
     opened = False
     try:
         _check_python(python_version)
@@ -49,6 +53,14 @@ def main() -> None:
         record.returned(value)
         return
     sys.exit(1)
+
+
+def _heed_the_end() -> None:
+    """Ends at SIGTERM as others do: Linux spares a container's first process, unless it asks."""
+    if os.getpid() == 1:
+        import signal
+
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def _flags() -> tuple[str, str]:
@@ -202,14 +214,24 @@ def _from_source(name: str) -> types.ModuleType:
 class _Record:
     """The result record, written once, by this process alone."""
 
-    def __init__(self, path: str | None) -> None:
+    def __init__(self, path: str | None, limit: int) -> None:
         # The user's code may change the directory, or fork.
         self._path = path and os.path.abspath(path)
+        self._limit = limit
         self._process = os.getpid()
 
     def returned(self, value: Any) -> None:
         """Writes the value, or what became of it; ends the process where it can't."""
-        if self._path and not self._write(_described(value)):
+        if not self._path:
+            return
+        record = _described(value)
+        if self._limit and len(record) > self._limit:
+            lost = (
+                f"its record has {len(record):,} bytes, and {self._limit:,} come home from here; "
+                "write it to a file or a store"
+            )
+            record = _json(lost=lost, type=_name(type(value)))
+        if not self._write(record):
             sys.exit(CANNOT_RECORD)
 
     def raised(self, error: BaseException) -> None:
@@ -225,11 +247,23 @@ class _Record:
             "message": message,
             "traceback": _formatted(error),
         }
-        self._write(_json(raised=raised))
+        record = _json(raised=raised)
+        while self._limit and len(record) > self._limit:
+            longer = "traceback" if len(raised["traceback"]) > 200 else "message"
+            if len(raised[longer]) < 2:
+                break
+            kept = len(raised[longer]) // 2
+            # The end of a traceback says where it was, the start of a message what.
+            cut = raised[longer]
+            raised[longer] = "[...]" + cut[-kept:] if longer == "traceback" else cut[:kept]
+            record = _json(raised=raised)
+        self._write(record)
 
     def _write(self, record: str) -> bool:
         if not self._path or os.getpid() != self._process:
             return True
+        if self._limit:
+            return self._write_in_place(record)
         unfinished = self._path + ".tmp"
         try:
             with open(unfinished, "w", encoding="ascii") as file:
@@ -244,6 +278,16 @@ class _Record:
             return False
         return True
 
+    def _write_in_place(self, record: str) -> bool:
+        """Where the file is a mount, nothing can be put in its place."""
+        try:
+            with open(self._path or "", "w", encoding="ascii") as file:
+                file.write(record)
+        except OSError as exc:
+            _say(f"the result can't be written: {exc}")
+            return False
+        return True
+
 
 def _json(**content: Any) -> str:
     import json
@@ -252,10 +296,7 @@ def _json(**content: Any) -> str:
 
 
 def _described(value: Any) -> str:
-    kind = type(value)
-    name = kind.__qualname__
-    if kind.__module__ != "builtins":
-        name = f"{kind.__module__}.{name}"
+    name = _name(type(value))
     try:
         if _is_plain(value, 0):
             return _json(returned=value)
@@ -274,6 +315,11 @@ def _described(value: Any) -> str:
     except Exception as exc:  # noqa: BLE001 - objects say in their own ways that they can't
         return _json(lost=f"{type(exc).__name__}: {exc}", type=name)
     return _json(pickled=base64.b64encode(pickled).decode("ascii"), type=name)
+
+
+def _name(kind: type) -> str:
+    name = kind.__qualname__
+    return name if kind.__module__ == "builtins" else f"{kind.__module__}.{name}"
 
 
 def _is_plain(value: Any, depth: int) -> bool:

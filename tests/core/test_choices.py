@@ -18,7 +18,7 @@ class Runner:
     def render(self, request: DeployRequest) -> list[dict[str, Any]]:
         return []
 
-    def submit(self, manifests: Any) -> Any:
+    def submit(self, manifests: Any, mutators: Any = ()) -> Any:
         return None
 
 
@@ -81,8 +81,8 @@ def test_naming_a_part_of_a_cluster_in_the_file_does_too(here: Path) -> None:
     assert choices().backend.name == "kubernetes"
 
 
-def test_kubernetes_says_that_it_can_not_run_yet(here: Path) -> None:
-    with pytest.raises(errors.Unsupported, match="backend='local'"):
+def test_kubernetes_without_a_kubeconfig_says_so_before_anything_is_built(here: Path) -> None:
+    with pytest.raises(errors.NoCluster, match="backend='local'"):
         TrainJob(len, docker_registry="r.example/x").submit()
 
 

@@ -93,7 +93,7 @@ def test_a_deployer_named_without_a_backend_means_a_cluster(
 ) -> None:
     monkeypatch.delenv("FAIRING_BACKEND")
     config.set_builder("append", registry="r.example/x")
-    with pytest.raises(errors.Unsupported, match="kubernetes"):
+    with pytest.raises(errors.NoCluster, match="backend='local'"):
         config.fn(add)(1)
     config.reset()
     assert config.fn(add)(1).result() == 1

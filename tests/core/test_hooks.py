@@ -53,7 +53,7 @@ class Runner:
     def render(self, request: DeployRequest) -> list[dict[str, Any]]:
         return []
 
-    def submit(self, manifests: Any) -> Any:
+    def submit(self, manifests: Any, mutators: Any = ()) -> Any:
         return None
 
 

@@ -132,7 +132,7 @@ def test_backend_options_are_settings(fairing: Fairing, tmp_path: Path) -> None:
         (("train.py", "-i", "/etc/hostname"), errors.OutsideRoot, "output_map"),
         (("empty.py",), errors.EmptyEntry, "empty.py"),
         (("train.py", "-b", "loacl"), errors.UnknownBackend, "did you mean 'local'"),
-        (("train.py", "-b", "kubernetes"), errors.Unsupported, "backend='local'"),
+        (("train.py", "-b", "kubernetes"), errors.NoCluster, "backend='local'"),
         (("broken.py::f",), errors.InputError, "ZeroDivisionError"),
         (("train.sh",), errors.InputError, "train.sh"),
         (("train.py", "-e", "A" * 131_080 + "=1"), errors.InvalidArgument, "131,071"),

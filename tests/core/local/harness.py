@@ -23,6 +23,7 @@ from fairing_core.types import (
     ContextFile,
     DeployRequest,
     PodPatch,
+    PodSpecMutator,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -70,11 +71,13 @@ class Local:
         command: tuple[str, ...] = PYTHON,
         *,
         options: Mapping[str, Any] | None = None,
+        mutators: Sequence[PodSpecMutator] = (),
         **more: Any,
     ) -> LocalRun:
         more.setdefault("name", f"test-{secrets.token_hex(4)}")
         deployer = self.backend.deployer("job")(**(options or {}))
-        handle = deployer.submit(deployer.render(DeployRequest(built.image, command, **more)))
+        manifests = deployer.render(DeployRequest(built.image, command, **more))
+        handle = deployer.submit(manifests, mutators)
         assert isinstance(handle, LocalRun)
         return handle
 

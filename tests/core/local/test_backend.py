@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fairing_core import errors
+from fairing_core.deploy.job import JobDeployer
 from fairing_core.local import LocalBackend
 from tests.core.local.harness import output_of, python
 
@@ -84,8 +85,14 @@ def test_the_deployer_takes_the_originals_options() -> None:
         "namespace runs output cleanup labels job_name stream_log annotations config_file context "
         "client_configuration persist_config"
     )
-    assert set(parameters) == set(original.split())
-    assert {parameter.default for parameter in parameters.values()} == {None}
+    assert set(original.split()) <= set(parameters)
+
+
+def test_the_deployer_takes_what_the_job_of_a_cluster_takes() -> None:
+    here = inspect.signature(LocalBackend().deployer("job")).parameters
+    there = inspect.signature(JobDeployer).parameters
+    keywords = {name for name, one in there.items() if one.kind is one.KEYWORD_ONLY}
+    assert set(here) == keywords
 
 
 def test_a_check_names_interpreter_and_directory_and_makes_nothing(tmp_path: Path) -> None:

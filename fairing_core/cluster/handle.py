@@ -1,0 +1,258 @@
+"""One run on a cluster, seen from any process."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar
+
+from fairing_core import errors
+from fairing_core.cluster import jobstate, labels
+from fairing_core.cluster.client import Cluster
+from fairing_core.cluster.logs import Output
+from fairing_core.interfaces import RunHandle
+from fairing_core.types import Event, Outcome, RunStatus, Snapshot
+
+_TAIL = 20  # lines of the log that an outcome shows
+_MARGIN = 15.0  # seconds beyond a pod's grace in which a cancelled run has to be over
+
+Object = Mapping[str, Any]
+
+
+def collection(namespace: str) -> str:
+    """The path of a namespace's Jobs."""
+    return f"/apis/batch/v1/namespaces/{namespace}/jobs"
+
+
+class JobRun(RunHandle):
+    """The run that a Job is.
+
+    `job` is the Job as the API server gave it; what is asked of the run is looked up anew, but for
+    `snapshot`, which a run from a list answers with what was listed.
+    """
+
+    _poll: ClassVar[float] = 0.5
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        job: Object,
+        /,
+        *,
+        backend: str = "kubernetes",
+        pods: Sequence[Object] | None = None,
+    ) -> None:
+        meta = job["metadata"]
+        self._cluster = cluster
+        self._backend = backend
+        self._name: str = meta["name"]
+        self._namespace: str = meta["namespace"]
+        self._uid: str = meta["uid"]
+        self._many = (job["spec"].get("completions") or 1) > 1
+        self._listed = None if pods is None else _snapshot(job, pods)
+        self._kept: tuple[RunStatus, Outcome] | None = None
+
+    @property
+    def name(self) -> str:
+        """The Job's name."""
+        return self._name
+
+    @property
+    def namespace(self) -> str:
+        """The Job's namespace."""
+        return self._namespace
+
+    @property
+    def uid(self) -> str:
+        """The Job's uid: no other one has it, whatever its name."""
+        return self._uid
+
+    @property
+    def uri(self) -> str:
+        """``fairing://BACKEND/NAMESPACE/job/NAME?uid=UID``."""
+        place = f"fairing://{self._backend}/{self._namespace}/job/{self._name}"
+        return f"{place}?uid={self._uid}"
+
+    @property
+    def status(self) -> RunStatus:
+        """Where the run is now (`jobstate.status_of` has the mapping)."""
+        if self._kept:
+            return self._kept[0]
+        job = self._job()
+        status = jobstate.status_of(job, ())
+        return status if status.is_terminal else jobstate.status_of(job, self._pods())
+
+    @property
+    def started(self) -> datetime | None:
+        """When the program started (UTC), once it has."""
+        return jobstate.started_at(self._pods())
+
+    @property
+    def ended(self) -> datetime | None:
+        """When the program ended (UTC), once it has."""
+        return jobstate.ended_at(*self._look())
+
+    def snapshot(self) -> Snapshot:
+        """The run at one moment; one from a list has it as listed."""
+        if self._listed is not None:
+            listed, self._listed = self._listed, None
+            return listed
+        return _snapshot(*self._look())
+
+    def logs(self, follow: bool = False, *, tail: int | None = None) -> Iterator[str]:
+        """The output of the run's pods, each line once.
+
+        Where several pods run side by side, each line begins with whose it is, ``[k7x2p]``. Where
+        lines were lost before anybody could read them, one line says so.
+        """
+        if tail is not None and tail < 0:
+            raise ValueError(f"tail must be 0 or more lines, not {tail}")
+        output = Output(self._cluster, self._look, many=self._many)
+        return output.follow(tail) if follow else output.so_far(tail)
+
+    def outcome(self) -> Outcome:
+        """How the run ended.
+
+        Raises:
+            RunError: it has not ended.
+        """
+        if self._kept:
+            return self._kept[1]
+        job, pods = self._look()
+        status = jobstate.status_of(job, pods)
+        if not status.is_terminal:
+            raise errors.RunError(f"{self.name} is still {status}; wait for it", uri=self.uri)
+        tail = ""
+        if status is not RunStatus.SUCCEEDED:
+            with contextlib.suppress(errors.ClusterError):
+                tail = "".join(self.logs(tail=_TAIL))
+        return jobstate.outcome_of(job, pods, tail)
+
+    def events(self) -> list[Event]:
+        """What the cluster noted of the Job and its pods, in order."""
+        job, pods = self._look()
+        found = [
+            event
+            for thing in (job, *pods)
+            for event in self._cluster.listed(
+                self._path("events"),
+                fieldSelector=f"involvedObject.uid={thing['metadata']['uid']}",
+            )
+        ]
+        return sorted(map(_event, found), key=lambda event: event.time)
+
+    def cancel(self) -> None:
+        """Stops the run, and comes back once it has ended: SIGTERM, SIGKILL after the grace time.
+
+        Raises:
+            WaitTimeout: it has not ended by then; it still will.
+        """
+        if self.status.is_terminal:
+            return
+        # A deadline ends the pods and leaves the Job, its logs and its time to live.
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        self._cluster.patch(
+            self._at,
+            {
+                "metadata": {
+                    "uid": self._uid,
+                    "annotations": {labels.CANCELLED: moment},
+                },
+                "spec": {"activeDeadlineSeconds": 1},
+            },
+        )
+        grace = [pod["spec"].get("terminationGracePeriodSeconds") or 0 for pod in self._pods()]
+        self.wait(max(grace, default=0) + _MARGIN)
+
+    def delete(self) -> None:
+        """Deletes the Job, and with it its pods and their logs."""
+        self._kept = None
+        self._cluster.delete(self._at, uid=self._uid)
+
+    def clean_up(self) -> None:
+        """Deletes the Job once it has ended; this handle keeps its status and its result."""
+        status = self.wait()
+        outcome = self.outcome()
+        self.delete()
+        self._kept = status, outcome
+
+    def has_pods(self) -> bool:
+        """Whether the cluster has made a pod of it."""
+        return bool(self._pods())
+
+    def is_suspended(self) -> bool:
+        """Whether it is held back, by a queue for one."""
+        return bool(self._job()["spec"].get("suspend"))
+
+    def refusal(self) -> str | None:
+        """Why the cluster makes no pod of it, if it said so."""
+        events = self._cluster.listed(
+            self._path("events"), fieldSelector=f"involvedObject.uid={self._uid}"
+        )
+        messages = [one["message"] for one in events if one.get("reason") == "FailedCreate"]
+        return messages[-1] if messages else None
+
+    @property
+    def _at(self) -> str:
+        return f"{collection(self._namespace)}/{self._name}"
+
+    def _path(self, resource: str) -> str:
+        return f"/api/v1/namespaces/{self._namespace}/{resource}"
+
+    def _look(self) -> tuple[Object, Sequence[Object]]:
+        return self._job(), self._pods()
+
+    def _job(self) -> Object:
+        try:
+            job = self._cluster.get(self._at)
+        except errors.ObjectNotFound as exc:
+            raise errors.RunNotFound(
+                f"there is no run {self.name!r} in the namespace {self.namespace!r}: it was "
+                "deleted, or has expired; 'fairing ps' lists those there are",
+                uri=self.uri,
+            ) from exc
+        if job["metadata"]["uid"] != self._uid:
+            raise errors.RunNotFound(
+                f"the run {self.name!r} with the uid {self._uid} was deleted, and another one has "
+                f"its name: {self.uri.partition('?')[0]}?uid={job['metadata']['uid']}",
+                uri=self.uri,
+            )
+        return job
+
+    def _pods(self) -> Sequence[Object]:
+        selector = labels.selector({labels.JOB_UID: self._uid})
+        return self._cluster.listed(self._path("pods"), labelSelector=selector)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, JobRun) and self.uri == other.uri
+
+    def __hash__(self) -> int:
+        return hash(self.uri)
+
+
+def _snapshot(job: Object, pods: Sequence[Object]) -> Snapshot:
+    status = jobstate.status_of(job, pods)
+    outcome = jobstate.outcome_of(job, pods) if status.is_terminal else None
+    return Snapshot(
+        status,
+        exit_code=outcome.exit_code if outcome else None,
+        reason=outcome.reason if outcome else jobstate.waiting_for(job, pods),
+        started=jobstate.started_at(pods),
+        ended=jobstate.ended_at(job, pods),
+    )
+
+
+def _event(found: Object) -> Event:
+    when = found.get("lastTimestamp") or found.get("eventTime") or found["firstTimestamp"]
+    moment = jobstate.time_of(when)
+    assert moment is not None
+    thing = found["involvedObject"]
+    fields: dict[str, str | int | float] = {
+        "type": found.get("type", "Normal"),
+        "object": f"{thing['kind'].lower()}/{thing['name']}",
+        "message": found.get("message", ""),
+        "count": found.get("count") or 1,
+    }
+    return Event(found.get("reason", ""), moment.timestamp(), fields)

@@ -1,0 +1,25 @@
+"""What marks the objects of runs: a run on a cluster is its objects, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+OURS: Mapping[str, str] = {"app.kubernetes.io/managed-by": "fairing"}
+"""On every object that Fairing makes (Kubernetes, Recommended Labels)."""
+
+DEPLOYER = "fairing-deployer"
+"""What made it: ``job``, ...; the original's label."""
+
+ID = "fairing-id"
+"""Which run it belongs to; the original's label."""
+
+CANCELLED = "fairing-cancelled"
+"""An annotation: somebody asked for the end."""
+
+JOB_UID = "batch.kubernetes.io/controller-uid"
+"""Kubernetes' own, on the pods of a Job."""
+
+
+def selector(labels: Mapping[str, str]) -> str:
+    """As the API takes it."""
+    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))

@@ -1,0 +1,131 @@
+"""The output of one pod: every line once, in order, whatever happens to the connection."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fairing_core import errors
+from fairing_core.cluster.client import Cluster
+from fairing_core.cluster.jobstate import container_of, main_of, name_of, state_of
+from fairing_core.cluster.lines import Line, Place, gap, split
+
+Object = Mapping[str, Any]
+
+_PAUSES = (0.05, 1.0)  # seconds between two looks at the pod
+_AWAY = 60.0  # seconds that a log may be out of reach
+
+
+class PodLog:
+    """The output of a pod's program, over all restarts of its container."""
+
+    def __init__(self, cluster: Cluster, pod: Object) -> None:
+        meta = pod["metadata"]
+        self.name = name_of(pod)
+        self._cluster = cluster
+        self._pod = pod
+        self._container = main_of(pod)
+        self._at = f"/api/v1/namespaces/{meta['namespace']}/pods/{self.name}"
+
+    def so_far(self, tail: int | None = None) -> Iterator[Line]:
+        """What is there now."""
+        restarts: int = container_of(self._pod).get("restartCount", 0)
+        more: dict[str, str | int] = {} if tail is None else {"tailLines": tail}
+        if tail is None and restarts:
+            yield from self._earlier(0, restarts)
+        with contextlib.suppress(errors.ObjectNotFound):
+            yield from split(self._stream(threading.Event(), **more))
+
+    def follow(self, stop: threading.Event, tail: int | None = None) -> Iterator[Line]:
+        """What is there, and what comes, until the program has ended for good."""
+        number: int = container_of(self._pod).get("restartCount", 0)
+        if tail is None and number:
+            yield from self._earlier(0, number)
+        while not stop.is_set():
+            yield from self._follow_one(stop, number, tail)
+            tail = None
+            state, restarts = self._state()
+            if state is None or (restarts == number and "terminated" in state):
+                return
+            if restarts > number:
+                yield from self._earlier(number + 1, restarts)
+                number = restarts
+            else:
+                stop.wait(_PAUSES[0])
+
+    def _follow_one(self, stop: threading.Event, number: int, tail: int | None) -> Iterator[Line]:
+        """One container's output, resumed as often as it takes."""
+        place = Place()
+        heard = time.monotonic()
+        pause = _PAUSES[0]
+        while not stop.is_set():
+            state, restarts = self._state()
+            if restarts > number + 1:
+                yield gap("the container was started anew, twice, while nobody was connected")
+                return
+            over = state is None or "terminated" in state or restarts > number
+            query = place.query(tail)
+            query.update({"previous": "true"} if restarts > number else {})
+            query.update({} if over else {"follow": "true"})
+            try:
+                for line in self._rest(place, query, stop, over=over):
+                    heard, pause = time.monotonic(), _PAUSES[0]
+                    yield line
+                if over:
+                    return
+            except (errors.ClusterError, ConnectionError) as exc:
+                if over and isinstance(exc, errors.ObjectNotFound):
+                    yield gap(f"the pod {self.name} was deleted, and its log with it")
+                    return
+                if not _will_pass(exc, time.monotonic() - heard, over=over):
+                    raise
+            stop.wait(pause)
+            pause = min(pause * 1.5, _PAUSES[1])
+
+    def _rest(
+        self, place: Place, query: Mapping[str, str | int], stop: threading.Event, *, over: bool
+    ) -> Iterator[Line]:
+        """What was not given yet, as far as one connection leads."""
+        for line in place.fresh(split(self._stream(stop, **query))):
+            if line is None:
+                yield gap("the log was rotated while nobody was connected")
+                continue
+            if not line.text.endswith(b"\n") and not over:
+                return  # half a line, maybe: read again, once the program has ended
+            place.note(line)
+            yield line
+
+    def _earlier(self, first: int, restarts: int) -> Iterator[Line]:
+        """What the container before this one wrote; those before that one are gone."""
+        if restarts - first > 1:
+            yield gap(f"of {restarts - first - 1} earlier starts of the container nothing is kept")
+        if restarts > first:
+            with contextlib.suppress(errors.ClusterError):
+                yield from split(self._stream(threading.Event(), previous="true"))
+
+    def _stream(self, stop: threading.Event, **query: str | int) -> Iterator[bytes]:
+        return self._cluster.stream(
+            f"{self._at}/log", stop, container=self._container, timestamps="true", **query
+        )
+
+    def _state(self) -> tuple[Object | None, int]:
+        """The container's state, None once the pod is gone, and how often it was started anew."""
+        try:
+            pod = self._cluster.get(self._at)
+        except errors.ObjectNotFound:
+            return None, 0
+        if pod["metadata"]["uid"] != self._pod["metadata"]["uid"]:
+            return None, 0
+        return state_of(pod), container_of(pod).get("restartCount", 0)
+
+
+def _will_pass(fault: Exception, seconds: float, *, over: bool) -> bool:
+    """Whether it is worth asking again, after so many seconds without a line."""
+    if isinstance(fault, errors.ClusterUnreachable | errors.ClusterDenied):
+        return False  # the client has waited already
+    if isinstance(fault, errors.ClusterError):
+        return seconds < _AWAY and not over
+    return True

@@ -1,0 +1,1 @@
+"""Deployers: what runs an image; `render` is pure, `submit` sends."""

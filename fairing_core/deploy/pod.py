@@ -1,0 +1,88 @@
+"""The pod of a run, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fairing_core import errors, limits
+from fairing_core.cluster import patches
+from fairing_core.types import DeployRequest, PodPatch
+
+RESULT = "/dev/termination-log"
+"""Where a program leaves its result record: the kubelet reads it into the pod's status.
+
+Source: Kubernetes, Determine the Reason for Pod Failure.
+"""
+
+RESULT_LIMIT = 4096
+"""Bytes that the kubelet takes of it."""
+
+_NO_SIDECAR = {"sidecar.istio.io/inject": "false"}  # its proxy would outlive the program
+
+
+def pod_template(
+    request: DeployRequest,
+    own: PodPatch,
+    *,
+    container: str,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str],
+) -> dict[str, Any]:
+    """The template of a pod that runs what `request` says, with every patch folded in.
+
+    `own` holds the deployer's options; it is folded after the request's patches. The pod passes
+    the Pod Security Standard "restricted" where the image's user is known and is not root.
+
+    Raises:
+        InvalidArgument: an argument or a variable that no process can be given.
+        EmptyEntry: there is no command.
+    """
+    if not request.command:
+        raise errors.EmptyEntry(f"{request.name} has no command; name a file or a function to run")
+    for number, argument in enumerate((*request.command, *request.args)):
+        limits.check_argument(argument, f"argument {number}")
+    env = {"FAIRING_RUNTIME": "1", "PYTHONUNBUFFERED": "1"}
+    if request.returns:
+        env.update(FAIRING_RESULT=RESULT, FAIRING_RESULT_LIMIT=str(RESULT_LIMIT))
+    main = {
+        "name": container,
+        "image": request.image,
+        "command": [*request.command],
+        "workingDir": request.workdir,
+        "env": [{"name": name, "value": value} for name, value in env.items()],
+    }
+    if request.args:
+        main["args"] = list(request.args)
+    folding = [_security(request), *request.patches, own]
+    spec = patches.fold({"restartPolicy": "Never", "containers": [main]}, folding)
+    for entry in spec["containers"][0].get("env", ()):
+        limits.check_variable(entry["name"], str(entry.get("value", "")))
+    return {
+        "metadata": {
+            "labels": {**_united(request.patches, "labels"), **labels},
+            "annotations": {
+                **_NO_SIDECAR, **_united(request.patches, "annotations"), **annotations
+            },
+        },
+        "spec": spec,
+    }  # fmt: skip
+
+
+def _security(request: DeployRequest) -> PodPatch:
+    container: dict[str, Any] = {"allowPrivilegeEscalation": False}
+    pod: dict[str, Any] = {"seccompProfile": {"type": "RuntimeDefault"}}
+    if request.uid:
+        container["capabilities"] = {"drop": ["ALL"]}
+        # A number: Kubernetes can't tell that an image's named user is not root.
+        pod.update(runAsNonRoot=True, runAsUser=request.uid)
+        if request.gid is not None:
+            pod["runAsGroup"] = request.gid
+    return PodPatch({"securityContext": pod}, {"securityContext": container})
+
+
+def _united(patches: Iterable[PodPatch], field: str) -> dict[str, str]:
+    united: dict[str, str] = {}
+    for patch in patches:
+        united.update(getattr(patch, field))
+    return united
