@@ -252,7 +252,7 @@ class Cluster:
             return configuration, self._from_file(named or "~/.kube/config", configuration)
         except errors.NoCluster:
             raise
-        except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as exc:
+        except Exception as exc:  # whatever the client's own parsers and plugins raise
             raise errors.NoCluster(
                 f"the kubeconfig {named or '~/.kube/config'} leads to no cluster: {exc}; "
                 "try it with 'kubectl cluster-info'"

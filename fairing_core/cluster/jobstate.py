@@ -79,6 +79,13 @@ def has_started(pod: Object) -> bool:
     return "running" in state or "terminated" in state or restarted
 
 
+def will_not_restart(pod: Object) -> bool:
+    """Whether the program has ended in it for good."""
+    if pod["status"].get("phase") in ("Succeeded", "Failed"):
+        return True
+    return "terminated" in state_of(pod) and pod["spec"].get("restartPolicy") == "Never"
+
+
 def by_age(pods: Sequence[Object]) -> list[Object]:
     """The pods, the first that was made first."""
     return sorted(pods, key=lambda pod: (pod["metadata"]["creationTimestamp"], name_of(pod)))

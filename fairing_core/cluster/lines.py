@@ -49,7 +49,8 @@ def split(pieces: Iterator[bytes]) -> Iterator[Line]:
 def _line(raw: bytes) -> Line:
     moment, _, text = raw.partition(b" ")
     if not _TIME.fullmatch(moment):
-        return Line("", raw)  # the kubelet's own word, of a log that is not there
+        # The kubelet's own word, of a log that it has deleted.
+        return gap(raw.decode("utf-8", "replace").strip())
     return Line(moment.decode("ascii"), text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -95,8 +96,10 @@ def _plain(model: Any) -> Plain:
     from kubernetes import client
 
     api: Any = client.ApiClient()
-    found = _texts(_filled(api.sanitize_for_serialization(model)))
-    return dict(found)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of numbers, which are texts a line later
+        plain = api.sanitize_for_serialization(model)
+    return dict(_texts(_filled(plain)))
 
 
 def _filled(value: Any) -> Any:

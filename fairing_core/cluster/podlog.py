@@ -10,7 +10,7 @@ from typing import Any
 
 from fairing_core import errors
 from fairing_core.cluster.client import Cluster
-from fairing_core.cluster.jobstate import container_of, main_of, name_of, state_of
+from fairing_core.cluster.jobstate import container_of, main_of, name_of, state_of, will_not_restart
 from fairing_core.cluster.lines import Line, Place, gap, split
 
 Object = Mapping[str, Any]
@@ -46,15 +46,27 @@ class PodLog:
             yield from self._earlier(0, number)
         while not stop.is_set():
             yield from self._follow_one(stop, number, tail)
-            tail = None
-            state, restarts = self._state()
-            if state is None or (restarts == number and "terminated" in state):
+            restarts = self._next(stop, number)
+            if restarts is None:
                 return
+            yield from self._earlier(number + 1, restarts)
+            number, tail = restarts, None
+
+    def _next(self, stop: threading.Event, number: int) -> int | None:
+        """How often the container was started anew, once that is more; None if it never will be."""
+        pause = _PAUSES[0]
+        while not stop.is_set():
+            pod = self._now()
+            if pod is None:
+                return None
+            restarts: int = container_of(pod).get("restartCount", 0)
             if restarts > number:
-                yield from self._earlier(number + 1, restarts)
-                number = restarts
-            else:
-                stop.wait(_PAUSES[0])
+                return restarts
+            if will_not_restart(pod):
+                return None
+            stop.wait(pause)
+            pause = min(pause * 1.5, _PAUSES[1])
+        return None
 
     def _follow_one(self, stop: threading.Event, number: int, tail: int | None) -> Iterator[Line]:
         """One container's output, resumed as often as it takes."""
@@ -77,10 +89,10 @@ class PodLog:
                 if over:
                     return
             except (errors.ClusterError, ConnectionError) as exc:
-                if over and isinstance(exc, errors.ObjectNotFound):
-                    yield gap(f"the pod {self.name} was deleted, and its log with it")
+                if over and isinstance(exc, errors.ClusterError) and exc.status in (400, 404):
+                    yield gap(f"the pod {self.name} was deleted, or its log was")
                     return
-                if not _will_pass(exc, time.monotonic() - heard, over=over):
+                if not _will_pass(exc, time.monotonic() - heard):
                     raise
             stop.wait(pause)
             pause = min(pause * 1.5, _PAUSES[1])
@@ -113,19 +125,22 @@ class PodLog:
 
     def _state(self) -> tuple[Object | None, int]:
         """The container's state, None once the pod is gone, and how often it was started anew."""
-        try:
-            pod = self._cluster.get(self._at)
-        except errors.ObjectNotFound:
-            return None, 0
-        if pod["metadata"]["uid"] != self._pod["metadata"]["uid"]:
+        pod = self._now()
+        if pod is None:
             return None, 0
         return state_of(pod), container_of(pod).get("restartCount", 0)
 
+    def _now(self) -> Object | None:
+        """The pod, None once it is gone."""
+        try:
+            pod = self._cluster.get(self._at)
+        except errors.ObjectNotFound:
+            return None
+        return pod if pod["metadata"]["uid"] == self._pod["metadata"]["uid"] else None
 
-def _will_pass(fault: Exception, seconds: float, *, over: bool) -> bool:
+
+def _will_pass(fault: Exception, seconds: float) -> bool:
     """Whether it is worth asking again, after so many seconds without a line."""
     if isinstance(fault, errors.ClusterUnreachable | errors.ClusterDenied):
         return False  # the client has waited already
-    if isinstance(fault, errors.ClusterError):
-        return seconds < _AWAY and not over
-    return True
+    return not isinstance(fault, errors.ClusterError) or seconds < _AWAY

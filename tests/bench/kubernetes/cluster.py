@@ -121,6 +121,14 @@ def stop(bench: Bench, part: str) -> None:
     leftovers.remove(here.home)
 
 
+def restart_api(bench: Bench) -> None:
+    """Ends the API server and starts it anew, as an upgrade of a cluster does."""
+    bench.processes.end("kube-apiserver")
+    command = network.inside(bench, [place(bench).bin / "kube-apiserver"])
+    bench.processes.start("kube-apiserver", [*command, *config.api_server(place(bench))], part=PART)
+    _until(bench, PART, "kube-apiserver", lambda: _api(bench))
+
+
 def environment(bench: Bench) -> Mapping[str, str]:
     """How clients reach the cluster."""
     admin = str(place(bench).kubeconfig("admin"))

@@ -1,0 +1,101 @@
+"""Runs on the bench's cluster, and an API server that does as it is told."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairing_core.cluster.client import Cluster
+from fairing_core.cluster.handle import JobRun
+from fairing_core.cluster.runs import ClusterRuns
+from fairing_core.deploy.job import JobDeployer
+from fairing_core.types import DeployRequest
+from tests.bench.bases import Base
+from tests.bench.kubernetes import client
+from tests.bench.registry import Registry
+from tests.core.cluster.api import Api
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Api]:
+    """An API server on loopback."""
+    api = Api(tmp_path)
+    yield api
+    api.close()
+
+
+@pytest.fixture
+def there(api: Api) -> Cluster:
+    """What leads to it."""
+    return Cluster(config_file=api.config)
+
+
+@dataclass
+class Lab:
+    """A namespace of the bench's cluster, an image with Python, and short ways to runs."""
+
+    bench: client.Cluster
+    image: str
+    user_image: str
+    config: Path
+
+    @property
+    def namespace(self) -> str:
+        return self.bench.namespace
+
+    @property
+    def cluster(self) -> Cluster:
+        return Cluster(config_file=self.config, namespace=self.namespace)
+
+    @property
+    def runs(self) -> ClusterRuns:
+        return ClusterRuns(self.cluster)
+
+    def submit(
+        self, code: str, *, deployer: JobDeployer | None = None, mutators: Any = (), **more: Any
+    ) -> JobRun:
+        """Runs `code`; what `more` says beyond a request's fields are the deployer's options."""
+        fields = {key: more.pop(key) for key in ("uid", "gid", "returns", "patches") if key in more}
+        request = DeployRequest(
+            more.pop("image", self.image),
+            ("python3", "-c", code),
+            workdir="/tmp",
+            name=more.pop("name", f"run-{secrets.token_hex(4)}"),
+            **fields,
+        )
+        options: Mapping[str, Any] = {"ttl": 600, **more}
+        deployer = deployer or JobDeployer(self.cluster, **options)
+        return deployer.submit(deployer.render(request), mutators)
+
+
+@pytest.fixture
+def lab(
+    cluster: client.Cluster, base_python: Base, base_user: Base, cluster_registry: Registry
+) -> Lab:
+    image = base_python.at(cluster_registry)
+    return Lab(cluster, image, base_user.at(cluster_registry), cluster.admin)
+
+
+@pytest.fixture
+def project(
+    tmp_path: Path, lab: Lab, cluster_registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A folder of a user's, with settings that lead to the bench's cluster."""
+    text = (
+        f"[tool.fairing]\nbase_image = '{lab.image}'\n"
+        f"registry = '{cluster_registry.name}/{cluster_registry.prefix}'\n"
+        f"[tool.fairing.registries.'{cluster_registry.name}']\nplain_http = true\n"
+        f"[tool.fairing.backends.kubernetes]\nnamespace = '{lab.namespace}'\n"
+    )
+    (tmp_path / "pyproject.toml").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KUBECONFIG", str(lab.config))
+    monkeypatch.setenv("FAIRING_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PYTHONPATH", os.fspath(Path(__file__).parents[3]))
+    return tmp_path

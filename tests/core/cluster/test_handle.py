@@ -1,0 +1,147 @@
+"""A run, its list and its URI, as told to a fake API server; a real cluster's are beside this."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from typing import Any
+
+import pytest
+
+from fairing_core import errors
+from fairing_core.cluster.client import Cluster
+from fairing_core.cluster.runs import ClusterRuns
+from fairing_core.types import RunStatus
+from tests.core.cluster.api import NOW, Api, condition, stamp
+
+RECORD = {"schema": 1, "returned": [1, 2]}
+
+
+def ended(code: int = 0, record: object = None) -> dict[str, Any]:
+    end = {"exitCode": code, "startedAt": NOW, "finishedAt": NOW, "reason": "Completed"}
+    return {"terminated": {**end, "message": json.dumps(record) if record else ""}}
+
+
+@pytest.fixture
+def runs(there: Cluster) -> ClusterRuns:
+    return ClusterRuns(there)
+
+
+def test_a_result_comes_home_in_the_pods_status(api: Api, runs: ClusterRuns) -> None:
+    job = api.job("train", "Complete")
+    api.pod(job, "train-abcde", ended(record=RECORD))
+    assert runs.get("train").result() == [1, 2]
+
+
+def test_an_exception_comes_home_with_its_traceback(api: Api, runs: ClusterRuns) -> None:
+    raised = {"type": "KeyError", "module": "builtins", "message": "'x'", "traceback": "in fail"}
+    job = api.job("train", "Failed")
+    api.pod(job, "train-abcde", ended(1, {"schema": 1, "raised": raised}))
+    api.logs["train-abcde"] = [(stamp(0), b"before\n")]
+    failure = runs.get("train").exception()
+    assert failure is not None
+    assert (failure.type, failure.returncode) == ("KeyError", 1)
+    assert runs.get("train").outcome().tail == "before\n"
+
+
+def test_a_run_that_goes_on_has_no_outcome(api: Api, runs: ClusterRuns) -> None:
+    api.job("train")
+    with pytest.raises(errors.RunError, match="still pending"):
+        runs.get("train").outcome()
+
+
+def test_a_uri_finds_it_and_its_pickle_does(api: Api, runs: ClusterRuns) -> None:
+    job = api.job("train")
+    run = runs.get("train")
+    uid = job["metadata"]["uid"]
+    assert run.uri == f"fairing://kubernetes/test/job/train?uid={uid}"
+    assert runs.get(run.uri) == run == pickle.loads(pickle.dumps(run))
+    assert hash(runs.get(run.uri)) == hash(run)
+    assert run.url is None
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["fairing://local/test/job/train", "fairing://kubernetes/test/tfjob/train",
+     "fairing://kubernetes/train", "none", "fairing://kubernetes/test/job/train?uid=other"],
+)  # fmt: skip
+def test_another_uri_is_not_found(api: Api, runs: ClusterRuns, uri: str) -> None:
+    api.job("train")
+    with pytest.raises(errors.RunNotFound) as caught:
+        runs.get(uri)
+    assert caught.value.uri == uri
+
+
+def test_a_list_asks_twice_whatever_its_length(api: Api, runs: ClusterRuns) -> None:
+    for number in range(30):
+        job = api.job(f"run-{number}", "Complete")
+        pod = api.pod(job, f"run-{number}-abcde", ended())
+        pod["metadata"]["labels"] = {**pod["metadata"]["labels"], **job["metadata"]["labels"]}
+    api.asked.clear()
+    seen = [run.snapshot() for run in runs.list()]
+    assert len(api.asked) == 2
+    assert {(one.status, one.exit_code) for one in seen} == {(RunStatus.SUCCEEDED, 0)}
+
+
+def test_a_listed_run_is_looked_at_anew_the_next_time(api: Api, runs: ClusterRuns) -> None:
+    job = api.job("train")
+    (run,) = runs.list()
+    job["status"] = {"conditions": [condition("Complete")]}
+    assert run.snapshot().status is RunStatus.PENDING
+    assert run.snapshot().status is RunStatus.SUCCEEDED
+    assert run.status is RunStatus.SUCCEEDED
+
+
+def test_the_newest_is_first_and_what_is_not_ours_is_left_out(api: Api, runs: ClusterRuns) -> None:
+    for name, moment in (("old", "2026-01-01T00:00:00Z"), ("new", NOW), ("other", NOW)):
+        api.job(name)["metadata"]["creationTimestamp"] = moment
+    api.objects["/apis/batch/v1/namespaces/test/jobs/other"]["metadata"]["labels"] = {}
+    assert [run.name for run in runs.list()] == ["new", "old"]
+
+
+def test_cancel_marks_the_job_and_gives_it_no_more_time(api: Api, runs: ClusterRuns) -> None:
+    job = api.job("train", suspend=True)
+    run = runs.get("train")
+    run.cancel()
+    assert job["spec"]["activeDeadlineSeconds"] == 1
+    assert run.status is RunStatus.CANCELLED
+    run.cancel()
+    assert [method for method, _ in api.asked].count("PATCH") == 1
+
+
+def test_a_deleted_run_is_gone_for_its_handle_and_its_list(api: Api, runs: ClusterRuns) -> None:
+    api.job("train")
+    run = runs.get("train")
+    run.delete()
+    assert list(runs.list()) == []
+    for look in (lambda: run.status, run.snapshot, lambda: runs.get(run.uri)):
+        with pytest.raises(errors.RunNotFound):
+            look()
+    assert "deleted" in repr(run)
+
+
+def test_events_are_in_order_and_whose(api: Api, runs: ClusterRuns) -> None:
+    job = api.job("train")
+    for number, moment in (("1", "2026-11-24T05:00:00Z"), ("2", NOW)):
+        thing = {"uid": job["metadata"]["uid"], "kind": "Job", "name": "train"}
+        api.objects[f"/api/v1/namespaces/test/events/{number}"] = {
+            "metadata": {}, "reason": f"R{number}", "lastTimestamp": moment, "message": "m",
+            "involvedObject": thing,
+        }  # fmt: skip
+    events = runs.get("train").events()
+    assert [(event.name, event.fields["object"]) for event in events] == [
+        ("R2", "job/train"),
+        ("R1", "job/train"),
+    ]
+
+
+def test_what_is_cleaned_up_keeps_its_end_in_that_handle(api: Api, runs: ClusterRuns) -> None:
+    job = api.job("train", "Complete")
+    api.pod(job, "train-abcde", ended(record=RECORD))
+    run = runs.get("train")
+    run.clean_up()
+    assert run.result() == [1, 2]
+    assert list(runs.list()) == []
+    run.delete()
+    with pytest.raises(errors.RunNotFound):
+        _ = run.status
