@@ -1,4 +1,4 @@
-"""A long line to a port of this machine: each byte arrives half a round trip later.
+"""A long line to a port, by default of this machine: each byte arrives half a round trip later.
 
     with Line.to(5000, rtt=0.02) as line: ...line.port... line.carried()
 
@@ -7,8 +7,8 @@ costs its round trip with the first bytes sent on it, not in `connect`: a client
 one after the other, and waits for nothing, is favoured. With TLS each one waits at once.
 
 It is a process of its own, with two threads a direction, so that it takes no time from whom it
-measures: python delay.py TO-PORT RTT-SECONDS prints its port, answers each line on stdin with what
-it has carried since the one before, and ends with stdin.
+measures: python delay.py TO-PORT RTT-SECONDS HOST prints its port, answers each line on stdin with
+what it has carried since the one before, and ends with stdin.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class Line:
 
     @classmethod
     @contextlib.contextmanager
-    def to(cls, port: int, *, rtt: float = 0.0) -> Iterator[Line]:
-        """A line to a loopback port, for as long as the context lasts; `rtt` is in seconds."""
-        command = [sys.executable, "-I", "-S", __file__, str(port), str(rtt)]
+    def to(cls, port: int, *, rtt: float = 0.0, host: str = "127.0.0.1") -> Iterator[Line]:
+        """A line to a port, for as long as the context lasts; `rtt` is in seconds."""
+        command = [sys.executable, "-I", "-S", __file__, str(port), str(rtt), host]
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as process:
@@ -88,11 +88,11 @@ class Tally:
         return taken
 
 
-def _serve(to: int, rtt: float, tally: Tally, listener: socket.socket) -> None:
+def _serve(to: tuple[str, int], rtt: float, tally: Tally, listener: socket.socket) -> None:
     while True:
         near, _ = listener.accept()
         accepted = time.monotonic()
-        far = socket.create_connection(("127.0.0.1", to), timeout=10)
+        far = socket.create_connection(to, timeout=10)
         tally.add("connections", 1)
         for end in (near, far):
             end.settimeout(None)
@@ -141,7 +141,7 @@ def _give(pieces: Pieces, source: socket.socket, target: socket.socket) -> None:
                 source.shutdown(socket.SHUT_RD)
 
 
-def main(to: int, rtt: float) -> None:
+def main(to: tuple[str, int], rtt: float) -> None:
     """Carries until stdin ends."""
     tally = Tally()
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
@@ -152,4 +152,4 @@ def main(to: int, rtt: float) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), float(sys.argv[2]))
+    main((sys.argv[3], int(sys.argv[1])), float(sys.argv[2]))

@@ -249,13 +249,13 @@ class _Record:
         }
         record = _json(raised=raised)
         while self._limit and len(record) > self._limit:
-            longer = "traceback" if len(raised["traceback"]) > 200 else "message"
-            if len(raised[longer]) < 2:
+            longer = max(raised, key=lambda name: len(_json(x=raised[name])))
+            text = raised[longer]
+            if len(text) < 12:
                 break
-            kept = len(raised[longer]) // 2
+            kept = len(text) // 2
             # The end of a traceback says where it was, the start of a message what.
-            cut = raised[longer]
-            raised[longer] = "[...]" + cut[-kept:] if longer == "traceback" else cut[:kept]
+            raised[longer] = "[...]" + text[-kept:] if longer == "traceback" else text[:kept]
             record = _json(raised=raised)
         self._write(record)
 

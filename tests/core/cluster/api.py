@@ -150,7 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
         body.setdefault("status", {})
         self.api.objects[f"{path}/{name}"] = body
         if self.api.pods_refused:
-            event = {"reason": "FailedCreate", "message": self.api.pods_refused}
+            event: Object = {"reason": "FailedCreate", "message": self.api.pods_refused}
             event["involvedObject"] = body["metadata"]
             event["metadata"] = {}
             self.api.objects["/api/v1/namespaces/test/events/refused"] = event

@@ -135,6 +135,51 @@ def test_without_a_place_for_it_there_is_no_record(project: Project, container: 
     assert (ran.code, ran.out, ran.record) == (0, "ran\n", None)
 
 
+LIMIT = {"FAIRING_RESULT_LIMIT": "400"}
+
+
+def test_a_record_up_to_the_limit_comes_home_and_a_larger_one_is_lost_with_both_sizes(
+    project: Project, container: Container
+) -> None:
+    fits = "x" * (400 - len(json.dumps({"schema": 1, "returned": ""})))
+    ran = run(project, container, "def train(x): return x", fits, environ=LIMIT)
+    assert ran.record == {"schema": 1, "returned": fits}
+    ran = run(project, container, "def train(x): return x", fits + "x", environ=LIMIT)
+    assert ran.code == 0
+    assert ran.record is not None
+    assert ran.record["type"] == "str"
+    assert ran.record["lost"].startswith("its record has 401 bytes, and 400 come home from here")
+
+
+def test_an_error_too_large_for_the_limit_keeps_its_start_and_the_end_of_its_traceback(
+    project: Project, container: Container
+) -> None:
+    program = "def train(n):\n    if n: train(n - 1)\n    raise KeyError('ж' * 2000)"
+    ran = run(project, container, program, 50, environ=LIMIT)
+    assert ran.code == 1
+    assert ran.record is not None
+    raised = ran.record["raised"]
+    assert raised["type"] == "KeyError"
+    assert raised["message"].startswith("'ж")
+    assert raised["traceback"].startswith("[...]")
+    assert len(json.dumps(ran.record)) <= 400
+
+
+def test_with_a_limit_the_record_is_written_in_place(
+    project: Project, container: Container, tmp_path: Path
+) -> None:
+    place = tmp_path / "mount"
+    place.touch()
+    before = place.stat().st_ino
+    environ = {**LIMIT, "FAIRING_RESULT": str(place)}
+    run(project, container, "def train(): return 1", environ=environ)
+    assert json.loads(place.read_text()) == {"schema": 1, "returned": 1}
+    assert place.stat().st_ino == before
+    ran = run(project, container, "def train(): return 1", environ={**LIMIT, "FAIRING_RESULT": "/"})
+    assert ran.code == 74
+    assert "the result can't be written" in ran.err
+
+
 def test_the_function_does_not_see_where_its_record_goes(
     project: Project, container: Container
 ) -> None:
