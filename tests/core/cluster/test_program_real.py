@@ -231,7 +231,8 @@ def test_the_script_of_the_example_needs_two_settings(project: Path, lab: Lab) -
     done = program(project, sys.executable, "train.py")
     assert done.stdout.startswith("epoch  1  loss ")
     assert "{'slope': 2.99, " in done.stdout
-    words = [FAIRING, "run", "train.py::train", "-b", "kubernetes", "--json", "--", "epochs=5"]
+    words: list[str | Path] = [FAIRING, "run", "train.py::train", "-b", "kubernetes"]
+    words += ["--json", "--", "epochs=5"]
     assert json.loads(program(project, *words).stdout)["result"]["slope"] == pytest.approx(
         3, abs=0.1
     )
