@@ -74,11 +74,12 @@ class Site:
         self.edit(token)
         image = f"/bench:{token}"
         self._manifest(token, f"{self.pull}{image}", ["python3", "/app/train.py"])
-        script = (
-            'set -e; "$D" build -q -t "$IMAGE" . >&2; "$D" push -q "$IMAGE" >&2; '
+        script = (  # BuildKit itself would ask a registry on plain http by TLS
+            'set -e; "$D" image inspect "$BASE" >/dev/null 2>&1 || "$D" pull -q "$BASE" >&2; '
+            '"$D" build -q -t "$IMAGE" . >&2; "$D" push -q "$IMAGE" >&2; '
             f'"$K" apply -f job.json >&2; {LOGS}'
         )
-        return self._shell(token, script, IMAGE=f"{self.push}{image}")
+        return self._shell(token, script, IMAGE=f"{self.push}{image}", BASE=self.base)
 
     def kubectl(self, token: str) -> list[str]:
         image = self.base.replace(self.push, self.pull)
@@ -245,7 +246,7 @@ def _big(bench: Bench, here: str, cluster: Cluster) -> str:
     made = bases.made(bases.Recipe(), Bench.here().cache / "append", _say)
     name = f"{here}/base/big"
     tars = []
-    for layer in sorted(made.layers):
+    for layer in sorted(made.blobs):
         tars += ["-f", str(made.folder / "blobs" / "sha256" / layer)]
     _crane(bench, None, "append", "-b", f"{here}/{_small(bench)}", *tars, "-t", f"{name}:1")
     digest = _crane(bench, None, "digest", f"{name}:1").strip()
@@ -312,9 +313,6 @@ def _forget(place: Site) -> None:
     command = ["docker", "system", "prune", "-af"]
     environ = {**os.environ, **place.environ}
     subprocess.run(command, env=environ, check=True, capture_output=True)
-    subprocess.run(
-        ["docker", "builder", "prune", "-af"], env=environ, check=True, capture_output=True
-    )
 
 
 def _say(text: str) -> None:
@@ -341,6 +339,7 @@ def main() -> None:
         pairs = chosen.big_pairs if name == "big-base" else chosen.pairs
         with tempfile.TemporaryDirectory() as folder:
             rows.append(measured(name, Bench.here(), pairs, Path(folder)))
+            _say(json.dumps(rows[-1]))
     if chosen.json:
         print(json.dumps(rows, indent=2))
         return

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fairing_core import config as config
     from fairing_core import errors as errors
     from fairing_core import k8s_utils as k8s_utils
+    from fairing_core.cluster.backend import KubernetesBackend as KubernetesBackend
     from fairing_core.errors import FairingError as FairingError
     from fairing_core.hookspecs import PLUGIN_API as PLUGIN_API
     from fairing_core.hookspecs import hookimpl as hookimpl
@@ -44,10 +45,12 @@ if TYPE_CHECKING:
     from fairing_core.types import Outcome as Outcome
     from fairing_core.types import PodPatch as PodPatch
     from fairing_core.types import RunStatus as RunStatus
+    from fairing_core.types import Snapshot as Snapshot
     from fairing_core.types import Source as Source
     from fairing_core.types import StoredObject as StoredObject
 
 _ROOMS = {
+    "cluster.backend": ("KubernetesBackend",),
     "errors": ("FairingError",),
     "hookspecs": ("PLUGIN_API", "hookimpl"),
     "interfaces": (
@@ -75,6 +78,7 @@ _ROOMS = {
         "Outcome",
         "PodPatch",
         "RunStatus",
+        "Snapshot",
         "Source",
         "StoredObject",
     ),

@@ -22,7 +22,7 @@ class KubernetesBackend(BackendInterface):
         context: the context of the kubeconfig; by default its current one.
 
     Example:
-        >>> from fairing_core.cluster.backend import KubernetesBackend
+        >>> from fairing_core import KubernetesBackend
         >>> KubernetesBackend(namespace="lab").cluster
         Cluster(namespace='lab')
     """

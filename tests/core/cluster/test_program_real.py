@@ -252,3 +252,25 @@ def test_the_cells_of_the_example_run_one_after_the_other(
     assert done.stdout.count(" points: 3.1") == 4
     assert done.stdout.splitlines()[-1].startswith("{'pi': 3.1")
     assert list_runs(backend="kubernetes") == []
+
+
+# --- a client that is killed ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stage", ["packaged", "pushed", "built", "started"])
+def test_a_client_killed_at_a_stage_leaves_a_whole_run_or_none(project: Path, stage: str) -> None:
+    (project / "train.py").write_text("print('whole')\n")
+    words = [FAIRING, "run", "train.py", "-b", "kubernetes"]
+    with subprocess.Popen(words, cwd=project, stderr=subprocess.PIPE, text=True) as client:
+        assert client.stderr
+        for line in client.stderr:
+            if line.startswith(stage):
+                client.kill()
+                break
+    runs = list_runs(backend="kubernetes")
+    assert len(runs) <= 1
+    if stage == "started":
+        assert len(runs) == 1
+    for run in runs:
+        assert "".join(run.logs(follow=True)) == "whole\n"
+        assert run.wait(60).value == "succeeded"
