@@ -348,9 +348,11 @@ class _Session:
         headers = {"Accept": "application/json, */*", "User-Agent": "fairing"}
         if body is not None:
             headers["Content-Type"] = content_type
-        for setting in self._configuration.auth_settings().values():
-            if setting["in"] == "header" and setting["value"]:
-                headers[setting["key"]] = setting["value"]
+        # Not auth_settings(), which in kubernetes 36.0.0 knows one name only, while its own loaders
+        # write the other (kubernetes-client/python#2595).
+        token = self._configuration.get_api_key_with_prefix("BearerToken", "authorization")
+        if token:
+            headers["Authorization"] = token
         return self._pool.request(
             method,
             self.server + url,

@@ -260,7 +260,7 @@ def test_the_cells_of_the_example_run_one_after_the_other(
 @pytest.mark.parametrize("stage", ["packaged", "pushed", "built", "started"])
 def test_a_client_killed_at_a_stage_leaves_a_whole_run_or_none(project: Path, stage: str) -> None:
     (project / "train.py").write_text("print('whole')\n")
-    words = [FAIRING, "run", "train.py", "-b", "kubernetes"]
+    words: list[str | Path] = [FAIRING, "run", "train.py", "-b", "kubernetes"]
     with subprocess.Popen(words, cwd=project, stderr=subprocess.PIPE, text=True) as client:
         assert client.stderr
         for line in client.stderr:
