@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from fairing_core import errors, limits, names
+from fairing_core import errors, limits, log, names
 from fairing_core.interfaces import BackendInterface, Builder, Deployer, Preprocessor, RunHandle
 
 if TYPE_CHECKING:  # imported by those who submit
     from fairing_core.choices import Order
     from fairing_core.types import PodPatch, PodSpecMutator, Source
 
-logger = logging.getLogger(__name__)
+logger = log.named(__name__)
 
 
 class Launched(NamedTuple):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import pluggy
 
-from fairing_core import defaults, errors, hookspecs
+from fairing_core import defaults, errors, hookspecs, log
 from fairing_core.installed import AMBIENT, BACKENDS, Plugin, imported, installed, is_blocked
 from fairing_core.interfaces import (
     BackendInterface,
@@ -24,7 +23,7 @@ from fairing_core.interfaces import (
 from fairing_core.types import Event, PodPatch, Stage
 from fairing_core.values import replace
 
-logger = logging.getLogger(__name__)
+logger = log.named(__name__)
 
 Kind = Literal["backend", "preprocessor", "builder", "deployer", "storage", "registry"]
 
@@ -241,7 +240,7 @@ class Plugins:
                     plugin,
                     event_name,
                     _told(exc),
-                    exc_info=logger.isEnabledFor(logging.DEBUG),
+                    exc_info=logger.isEnabledFor(10),  # DEBUG
                 )
 
     def _ask(self, plugin: Plugin, hook: str, **arguments: Any) -> Any:

@@ -11,7 +11,6 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 from fairing_core import errors
@@ -19,6 +18,7 @@ from fairing_core.build.bases import Base
 from fairing_core.build.code import CodeLayer
 from fairing_core.build.codec import Layer
 from fairing_core.build.image import NewImage
+from fairing_core.build.work import Task, Workers
 from fairing_core.images.cache import Cache
 from fairing_core.images.manifest import Descriptor
 from fairing_core.images.repository import Repository
@@ -80,14 +80,14 @@ class Push:
         self._target = target
         self._tag = tag
         self._cache = cache
-        self._workers = ThreadPoolExecutor(_WORKERS, "push")
+        self._workers = Workers(_WORKERS, "push")
         self._stopped = False
-        self._sessions: list[Future[str]] = []
-        self._tagged: Future[str | None] | None = None
+        self._sessions: list[Task[str]] = []
+        self._tagged: Task[str | None] | None = None
 
-    def start(self, work: Callable[..., _T], *arguments: Any) -> Future[_T]:
+    def start(self, work: Callable[..., _T], *arguments: Any) -> Task[_T]:
         """Does something side by side with the rest."""
-        return self._workers.submit(work, *arguments)
+        return self._workers.start(work, *arguments)
 
     def prepare(self, *, unchanged: bool) -> None:
         """Sends what can be sent before anything is known.
@@ -124,7 +124,7 @@ class Push:
         """
         self._stopped = False
         known = code.known if trusting else None
-        work: list[Future[Any]] = []
+        work: list[Task[Any]] = []
         try:
             if known is not None and self._is_home(known.digest):
                 layer = known
@@ -133,7 +133,7 @@ class Push:
                 layer, content = code.pack()
                 work.append(self.start(self._send, layer.digest, content, self._session()))
             else:
-                made: Future[Layer] = Future()
+                made: Task[Layer] = self._workers.task()
                 work.append(self.start(self._pour, code, made, self._session()))
                 work += self._places(base, trusting)
                 layer = self._first(made, work)
@@ -141,8 +141,7 @@ class Push:
             work.append(self.start(self._send, image.config_digest, image.config, self._session()))
             if code.is_small or layer is known:
                 work += self._places(base, trusting)
-            for done in wait(work, return_when=FIRST_EXCEPTION).done:
-                done.result()
+            self._workers.wait(work)
         except BaseException:
             self._stopped = True
             raise
@@ -176,18 +175,18 @@ class Push:
     def close(self) -> None:
         """Ends what still goes on."""
         self._stopped = True
-        self._workers.shutdown(wait=False, cancel_futures=True)
+        self._workers.close()
 
     # --- blobs ---------------------------------------------------------------------------------
 
-    def _session(self) -> Future[str] | None:
+    def _session(self) -> Task[str] | None:
         return self._sessions.pop(0) if self._sessions else None
 
-    def _send(self, digest: str, content: bytes, session: Future[str] | None) -> None:
+    def _send(self, digest: str, content: bytes, session: Task[str] | None) -> None:
         self._target.send(digest, content, session.result() if session else None)
         self.traffic.count(sent=len(content))
 
-    def _pour(self, code: CodeLayer, made: Future[Layer], session: Future[str] | None) -> None:
+    def _pour(self, code: CodeLayer, made: Task[Layer], session: Task[str] | None) -> None:
         latest: list[Layer] = []
 
         def blocks() -> Iterator[bytes]:
@@ -198,7 +197,7 @@ class Push:
                 self.traffic.count(sent=len(block))
             latest[:] = [code.made]
             if not made.done():
-                made.set_result(code.made)
+                made.succeed(code.made)
 
         try:
             self._target.pour_unknown(
@@ -206,24 +205,19 @@ class Push:
             )
         except BaseException as exc:
             if not made.done():
-                made.set_exception(exc)
+                made.fail(exc)
             raise
         if made.result() != latest[0]:
             raise errors.UnreadableInput(
                 "the files changed while they were sent; submit again once they are finished"
             )
 
-    def _first(self, made: Future[Layer], work: list[Future[Any]]) -> Layer:
+    def _first(self, made: Task[Layer], work: list[Task[Any]]) -> Layer:
         """The layer once it is made, or the first failure of what goes on beside it."""
-        while not made.done():
-            going = [future for future in work if not future.done()]
-            wait([made, *going], return_when=FIRST_COMPLETED)
-            for future in work:
-                if future.done():
-                    future.result()
+        self._workers.wait([made], beside=work)
         return made.result()
 
-    def _places(self, base: Base, trusting: bool) -> list[Future[Any]]:
+    def _places(self, base: Base, trusting: bool) -> list[Task[Any]]:
         if base.repository.full_name == self._target.full_name:
             return []
         unique = {layer.digest: layer for layer in base.manifest.layers}

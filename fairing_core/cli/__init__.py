@@ -7,14 +7,13 @@ import atexit
 import contextlib
 import gc
 import importlib
-import logging
 import os
 import sys
 import threading
 from collections.abc import Sequence
 from typing import NoReturn, cast
 
-from fairing_core import errors
+from fairing_core import errors, log
 from fairing_core.cli.command import Command, Parser, UsageError
 
 _COMMANDS = {
@@ -99,13 +98,21 @@ def _chosen(words: Sequence[str]) -> tuple[str, Sequence[str]]:
     """The command's name and its own words; help, the version and faults end the process."""
     at = next((at for at, word in enumerate(words) if not word.startswith("-")), len(words))
     given = _options(words[:at] or (["--help"] if at == len(words) else []))
-    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(given.verbose, 2)]
-    logging.basicConfig(level=level, format="fairing: %(message)s", stream=sys.stderr)
+    log.before_first(lambda: _configure(given.verbose))
+    if given.verbose:  # whatever others have to say, too
+        _configure(given.verbose)
     if at == len(words):
         _refuse("name a command")
     if words[at] not in _COMMANDS:
         _refuse(f"there is no command {words[at]!r}{errors.near(words[at], _COMMANDS)}")
     return words[at], words[at + 1 :]
+
+
+def _configure(verbose: int) -> None:
+    import logging
+
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    logging.basicConfig(level=level, format="fairing: %(message)s", stream=sys.stderr)
 
 
 def _refuse(fault: str) -> NoReturn:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import logging
 import queue
 import threading
 import time
@@ -11,13 +10,13 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from fairing_core import errors
+from fairing_core import errors, log
 from fairing_core.cluster import jobstate
 from fairing_core.cluster.client import Cluster
 from fairing_core.cluster.lines import Line
 from fairing_core.cluster.podlog import PodLog
 
-logger = logging.getLogger(__name__)
+logger = log.named(__name__)
 
 Object = Mapping[str, Any]
 

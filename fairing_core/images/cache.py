@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import logging
 import os
 import re
 import time
@@ -18,7 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-logger = logging.getLogger(__name__)
+from fairing_core import log
+
+logger = log.named(__name__)
 
 _KEPT_SECONDS = 30 * 86_400
 _SWEPT_EVERY = 86_400

@@ -19,21 +19,20 @@ from __future__ import annotations
 
 import base64
 import json
-import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from fairing_core import errors
+from fairing_core import errors, log
 from fairing_core.images.credhelper import CredentialHelper
 from fairing_core.images.reference import HUB, ImageRef
 from fairing_core.images.tokens import IDENTITY_TOKEN, REGISTRY_TOKEN
 from fairing_core.types import Credentials
 from fairing_core.values import field, frozen
 
-logger = logging.getLogger(__name__)
+logger = log.named(__name__)
 
 _HUB_KEY = "https://index.docker.io/v1/"  # under which docker keeps Docker Hub's
 _HUB_HOSTS = (HUB, "index.docker.io", "registry-1.docker.io")

@@ -5,13 +5,12 @@ Source: OCI distribution specification v1.1.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urljoin, urlsplit
 
-from fairing_core import errors
+from fairing_core import errors, log
 from fairing_core.images import http
 from fairing_core.images.answers import asked_pause, diagnosis
 from fairing_core.images.cache import Cache
@@ -20,7 +19,7 @@ from fairing_core.images.tokens import Authorizer
 if TYPE_CHECKING:
     from fairing_core.types import Credentials
 
-logger = logging.getLogger(__name__)
+logger = log.named(__name__)
 
 TRIES = 5
 LONGEST_PAUSE = 60.0

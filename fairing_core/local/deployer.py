@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fairing_core import errors, limits, names
+from fairing_core import errors, limits, log, names
 from fairing_core.local import files, places
 from fairing_core.local.handle import LocalRun
 from fairing_core.local.launch import launch
@@ -15,7 +14,7 @@ from fairing_core.local.runs import LocalRuns
 from fairing_core.types import DeployRequest, PodPatch, PodSpecMutator
 from fairing_core.values import replace
 
-logger = logging.getLogger(__name__)
+logger = log.named(__name__)
 
 # What happens here anyway: nobody needs to be told that asking for it was in vain.
 _ANYWAY: Mapping[str, Any] = {"runs": 1, "output": False, "cleanup": False, "stream_log": False}

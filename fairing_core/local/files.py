@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import secrets
 import shutil
@@ -13,9 +12,9 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
-from fairing_core import errors
+from fairing_core import errors, log
 
-logger = logging.getLogger(__name__)
+logger = log.named(__name__)
 
 DELETED = ".deleted-"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import posixpath
 import re
 import shlex
@@ -12,14 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairing_core import errors
+from fairing_core import errors, log
 from fairing_core.local.files import open_input
 from fairing_core.types import PREFIX, BuildContext, ContextFile
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-logger = logging.getLogger(__name__)
+logger = log.named(__name__)
 
 FILE = PREFIX + "requirements.txt"
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import difflib
-import logging
 import secrets
 import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from fairing_core import errors, names
+from fairing_core import errors, log, names
 from fairing_core.local import files, records, staging
 from fairing_core.local.handle import LocalRun
 
-logger = logging.getLogger(__name__)
+logger = log.named(__name__)
 
 
 class LocalRuns:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
-from fairing_core import errors
+from fairing_core import errors, log
 from fairing_core.faults import changed, fault, source
 from fairing_core.types import BuildContext, ContextFile
 
-logger = logging.getLogger(__name__)
+logger = log.named(__name__)
 
 LARGE = 100_000_000
 """Bytes over which a single file is warned about."""

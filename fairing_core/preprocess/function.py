@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from fairing_core import errors
+from fairing_core import errors, log
 from fairing_core.preprocess import inputs, travel
 from fairing_core.preprocess.context import pack
 from fairing_core.preprocess.home import MAIN, Home, home_of, is_installed, source_of
@@ -16,7 +15,7 @@ from fairing_core.preprocess.imports import closure
 from fairing_core.preprocess.inputs import PathLike
 from fairing_core.types import PREFIX, BuildContext, ContextFile, Source
 
-logger = logging.getLogger(__name__)
+logger = log.named(__name__)
 
 _PICKLE = "pickled_fn.p"
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import ast
 import importlib.machinery
-import logging
 import os
 import warnings
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+from fairing_core import log
 from fairing_core.faults import fault
 from fairing_core.values import frozen
 
-logger = logging.getLogger(__name__)
+logger = log.named(__name__)
 
 _SUFFIXES = (*importlib.machinery.EXTENSION_SUFFIXES, *importlib.machinery.SOURCE_SUFFIXES)
 
