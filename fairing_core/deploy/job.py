@@ -14,7 +14,7 @@ from fairing_core.cluster import labels as known
 from fairing_core.cluster.client import Cluster
 from fairing_core.cluster.handle import JobRun, collection
 from fairing_core.deploy.knobs import pod_patch
-from fairing_core.deploy.pod import pod_template
+from fairing_core.deploy.pod import NO_SIDECAR, pod_template
 from fairing_core.types import DeployRequest, PodPatch, PodSpecMutator
 
 CONTAINER = "fairing-job"
@@ -219,7 +219,7 @@ class JobDeployer:
         spec = {"restartPolicy": "Never", **plain_pod_spec(pod_spec)}
         spec = patches.fold(spec, [*self._patches, self._knobs])
         spec["containers"][0]["name"] = CONTAINER
-        meta = {"labels": labels, "annotations": self._annotations}
+        meta = {"labels": labels, "annotations": {**NO_SIDECAR, **self._annotations}}
         run = self.submit([self._job(name, {"metadata": meta, "spec": spec})])
         if self.stream_log:
             self.get_logs()
@@ -296,6 +296,7 @@ def _await_pod(run: JobRun) -> None:
         ClusterError: no pod may be made.
     """
     deadline = time.monotonic() + _PATIENCE
+    pause = _POLL
     while time.monotonic() < deadline:
         if run.has_pods() or run.is_suspended():
             return
@@ -306,4 +307,5 @@ def _await_pod(run: JobRun) -> None:
                 status=403,
                 reason="FailedCreate",
             )
-        time.sleep(_POLL)
+        time.sleep(pause)
+        pause = min(2 * pause, 10 * _POLL)

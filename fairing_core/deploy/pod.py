@@ -18,7 +18,8 @@ Source: Kubernetes, Determine the Reason for Pod Failure.
 RESULT_LIMIT = 4096
 """Bytes that the kubelet takes of it."""
 
-_NO_SIDECAR = {"sidecar.istio.io/inject": "false"}  # its proxy would outlive the program
+NO_SIDECAR = {"sidecar.istio.io/inject": "false"}
+"""An annotation: Istio's proxy would outlive the program."""
 
 
 def pod_template(
@@ -62,7 +63,7 @@ def pod_template(
         "metadata": {
             "labels": {**_united(request.patches, "labels"), **labels},
             "annotations": {
-                **_NO_SIDECAR, **_united(request.patches, "annotations"), **annotations
+                **NO_SIDECAR, **_united(request.patches, "annotations"), **annotations
             },
         },
         "spec": spec,
