@@ -186,4 +186,5 @@ def make_backend(
 
 
 def _title(named: object) -> str:
+    named = getattr(named, "func", named)  # a factory that is made of it
     return getattr(named, "__qualname__", type(named).__qualname__)

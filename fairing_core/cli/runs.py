@@ -126,6 +126,7 @@ def describe_command(given: Namespace) -> None:
     events = [
         {
             "time": datetime.fromtimestamp(event.time, UTC).isoformat(timespec="seconds"),
+            "at": datetime.fromtimestamp(event.time).astimezone().strftime("%H:%M:%S"),
             "event": event.name,
             **event.fields,
         }
@@ -138,7 +139,9 @@ def describe_command(given: Namespace) -> None:
     show_fields(fields, as_json=False)
     if events:
         print()
-        show_rows(events, ("time", "event", "object", "message"), as_json=False)
+        narrow = ("at", "event", "message")
+        columns = narrow if sys.stdout.isatty() else ("time", "event", "object", "message")
+        show_rows(events, columns, as_json=False)
 
 
 @command(

@@ -141,7 +141,7 @@ class JobRun(RunHandle):
                 fieldSelector=f"involvedObject.uid={thing['metadata']['uid']}",
             )
         ]
-        return sorted(map(_event, found), key=lambda event: event.time)
+        return list(map(_event, sorted(found, key=_order)))
 
     def cancel(self) -> None:
         """Stops the run, and comes back once it has ended: SIGTERM, SIGKILL after the grace time.
@@ -244,10 +244,19 @@ def _snapshot(job: Object, pods: Sequence[Object]) -> Snapshot:
     )
 
 
-def _event(found: Object) -> Event:
-    when = found.get("lastTimestamp") or found.get("eventTime") or found["firstTimestamp"]
+def _order(event: Object) -> tuple[int, int]:
+    """Most events have whole seconds: within one, what was noted first was first."""
+    return int(_moment(event)), int(event["metadata"].get("resourceVersion") or 0)
+
+
+def _moment(event: Object) -> float:
+    when = event.get("lastTimestamp") or event.get("eventTime") or event["firstTimestamp"]
     moment = jobstate.time_of(when)
     assert moment is not None
+    return moment.timestamp()
+
+
+def _event(found: Object) -> Event:
     thing = found["involvedObject"]
     fields: dict[str, str | int | float] = {
         "type": found.get("type", "Normal"),
@@ -255,4 +264,4 @@ def _event(found: Object) -> Event:
         "message": found.get("message", ""),
         "count": found.get("count") or 1,
     }
-    return Event(found.get("reason", ""), moment.timestamp(), fields)
+    return Event(found.get("reason", ""), _moment(found), fields)
