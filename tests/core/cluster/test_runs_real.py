@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fairing_core import errors
+from fairing_core import errors, k8s_utils
 from fairing_core.cluster.client import Cluster
 from fairing_core.deploy.job import JobDeployer
 from fairing_core.types import PodPatch, RunStatus
@@ -261,20 +261,43 @@ def test_what_its_submitter_cleaned_up_keeps_its_result_there(lab: Lab) -> None:
         lab.runs.get(run.uri)
 
 
+def test_deploy_takes_a_pod_spec_of_the_client_as_the_originals_job_did(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from kubernetes import client
+
+    container = client.V1Container(name="model", image=lab.image, command=["echo", "hello"])
+
+    def scratch(kube_manager: object, pod_spec: Any, namespace: str) -> None:
+        empty = client.V1EmptyDirVolumeSource()
+        pod_spec.volumes.append(client.V1Volume(name="scratch", empty_dir=empty))
+
+    mutators: list[Any] = [k8s_utils.add_env({"A": "1"}), scratch]
+    deployer = JobDeployer(lab.cluster, cleanup=True, pod_spec_mutators=mutators)
+    deployer.deploy(client.V1PodTemplateSpec(spec=client.V1PodSpec(containers=[container])))
+    assert capsys.readouterr().out == "hello\n"
+    assert list(lab.runs.list()) == []
+
+
+@pytest.mark.timeout(400)
 def test_a_hundred_at_once(lab: Lab) -> None:
     cluster = lab.cluster
     deployer = JobDeployer(cluster)
     with ThreadPoolExecutor(20) as pool:
         runs = list(
             pool.map(
-                lambda n: lab.submit("", image="bench/none", name=f"many-{n}", deployer=deployer),
+                lambda n: lab.submit(f"print({n})", name=f"many-{n}", deployer=deployer),
                 range(100),
             )
         )
     assert len({run.uri for run in runs}) == 100
     assert {run.name for run in lab.runs.list()} == {run.name for run in runs}
     with ThreadPoolExecutor(20) as pool:
+        ends = list(pool.map(lambda run: run.wait(300), runs))
+        logs = list(pool.map(lambda run: "".join(run.logs()), runs))
         list(pool.map(lambda run: run.delete(), runs))
+    assert set(ends) == {RunStatus.SUCCEEDED}
+    assert logs == [f"{n}\n" for n in range(100)]
     assert list(lab.runs.list()) == []
 
 
