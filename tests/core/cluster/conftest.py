@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import secrets
+import socket
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -99,3 +104,67 @@ def project(
     monkeypatch.setenv("FAIRING_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PYTHONPATH", os.fspath(Path(__file__).parents[3]))
     return tmp_path
+
+
+class Wire:
+    """A way to the API server that can be cut, for a while or for a moment."""
+
+    def __init__(self, server: str, config: Path, folder: Path) -> None:
+        there = urlsplit(server)
+        self._there = (str(there.hostname), there.port or 443)
+        self._open: list[socket.socket] = []
+        self._is_cut = False
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.config = folder / "by-wire"
+        content = json.loads(config.read_text())
+        place = content["clusters"][0]["cluster"]
+        place["server"] = f"https://127.0.0.1:{self._listener.getsockname()[1]}"
+        place["tls-server-name"] = str(there.hostname)
+        self.config.write_text(json.dumps(content), encoding="utf-8")
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def cut(self) -> None:
+        """Ends all connections, and takes no new ones."""
+        self._is_cut = True
+        self.break_off()
+
+    def mend(self) -> None:
+        """Takes new ones again."""
+        self._is_cut = False
+
+    def break_off(self) -> None:
+        """Ends all connections."""
+        ended, self._open = self._open, []
+        for end in ended:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self.cut()
+        self._listener.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                if self._is_cut:
+                    near.close()
+                    continue
+                far = socket.create_connection(self._there)
+                self._open += [near, far]
+                for source, target in ((near, far), (far, near)):
+                    threading.Thread(target=_carry, args=(source, target), daemon=True).start()
+
+
+def _carry(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError), source, target:
+        while data := source.recv(1 << 16):
+            target.sendall(data)
+
+
+@pytest.fixture
+def wire(lab: Lab, tmp_path: Path) -> Iterator[Wire]:
+    """A way to the bench's API server that can be cut."""
+    wire = Wire(lab.cluster.server, lab.config, tmp_path)
+    yield wire
+    wire.close()
