@@ -151,19 +151,19 @@ class JobRun(RunHandle):
         """
         if self.status.is_terminal:
             return
-        # A deadline ends the pods and leaves the Job, its logs and its time to live.
+        active = [pod for pod in self._pods() if jobstate.is_active(pod)]
+        begun = [pod for pod in active if jobstate.has_started(pod)]
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self._cluster.patch(
-            self._at,
-            {
-                "metadata": {
-                    "uid": self._uid,
-                    "annotations": {labels.CANCELLED: moment},
-                },
-                "spec": {"activeDeadlineSeconds": 1},
-            },
-        )
-        grace = [pod["spec"].get("terminationGracePeriodSeconds") or 0 for pod in self._pods()]
+        # A Job that reaches its deadline deletes its pods, and their logs with them; a pod that
+        # reaches its own is ended and stays. So the Job's is for those that never ran.
+        end = {"backoffLimit": 0} if begun else {"backoffLimit": 0, "activeDeadlineSeconds": 1}
+        meta = {"uid": self._uid, "annotations": {labels.CANCELLED: moment}}
+        self._cluster.patch(self._at, {"metadata": meta, "spec": end})
+        for pod in begun:
+            with contextlib.suppress(errors.ObjectNotFound):
+                path = f"{self._path('pods')}/{jobstate.name_of(pod)}"
+                self._cluster.patch(path, {"spec": {"activeDeadlineSeconds": 1}})
+        grace = [pod["spec"].get("terminationGracePeriodSeconds") or 0 for pod in active]
         self.wait(max(grace, default=0) + _MARGIN)
 
     def delete(self) -> None:

@@ -79,6 +79,11 @@ def has_started(pod: Object) -> bool:
     return "running" in state or "terminated" in state or restarted
 
 
+def is_active(pod: Object) -> bool:
+    """Whether the pod has not ended yet."""
+    return pod["status"].get("phase") in ("Pending", "Running")
+
+
 def will_not_restart(pod: Object) -> bool:
     """Whether the program has ended in it for good."""
     if pod["status"].get("phase") in ("Succeeded", "Failed"):
@@ -140,7 +145,7 @@ def _record(message: str | None) -> bytes | None:
 
 def _ending(end: Object, failed: Object, pod: Object) -> str | None:
     """Why, beyond the exit code."""
-    if failed["reason"] == "DeadlineExceeded":
+    if "DeadlineExceeded" in (failed["reason"], pod["status"].get("reason")):
         return _STOPPED
     if end.get("reason") == "OOMKilled":
         return "it was killed for taking more memory than its limit (OOMKilled, exit code 137)"

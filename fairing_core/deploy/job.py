@@ -14,7 +14,7 @@ from fairing_core.cluster import labels as known
 from fairing_core.cluster.client import Cluster
 from fairing_core.cluster.handle import JobRun, collection
 from fairing_core.deploy.knobs import pod_patch
-from fairing_core.deploy.pod import NO_SIDECAR, pod_template
+from fairing_core.deploy.pod import NO_SIDECAR, deadline, pod_template
 from fairing_core.types import DeployRequest, PodPatch, PodSpecMutator
 
 CONTAINER = "fairing-job"
@@ -47,7 +47,7 @@ class JobDeployer:
         client_configuration: a ``kubernetes.client.Configuration`` instead.
         persist_config: whether refreshed tokens are written back to the kubeconfig.
         retries: how often a failed pod is started anew.
-        timeout: seconds after which the run has failed.
+        timeout: seconds after which a pod has failed, from its start on a node.
         ttl: seconds for which an ended run is kept.
         resources: these and all below as in `fairing_core.deploy.knobs.pod_patch`.
 
@@ -155,6 +155,7 @@ class JobDeployer:
             container=CONTAINER,
             labels=labels,
             annotations=self._annotations,
+            timeout=self._timeout,
         )
         return (self._job(name, template),)
 
@@ -216,7 +217,7 @@ class JobDeployer:
         name = self._job_name or names.random_name("fairing-job")
         names.check_name(name)
         labels = {**self._labels, known.ID: name}
-        spec = {"restartPolicy": "Never", **plain_pod_spec(pod_spec)}
+        spec = {"restartPolicy": "Never", **plain_pod_spec(pod_spec), **deadline(self._timeout)}
         spec = patches.fold(spec, [*self._patches, self._knobs])
         spec["containers"][0]["name"] = CONTAINER
         meta = {"labels": labels, "annotations": {**NO_SIDECAR, **self._annotations}}
@@ -249,8 +250,6 @@ class JobDeployer:
             "backoffLimit": self._retries,
             "template": template,
         }
-        if self._timeout is not None:
-            spec["activeDeadlineSeconds"] = round(self._timeout)
         if self._ttl is not None:
             spec["ttlSecondsAfterFinished"] = self._ttl
         return {

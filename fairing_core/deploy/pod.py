@@ -29,6 +29,7 @@ def pod_template(
     container: str,
     labels: Mapping[str, str],
     annotations: Mapping[str, str],
+    timeout: float | None = None,
 ) -> dict[str, Any]:
     """The template of a pod that runs what `request` says, with every patch folded in.
 
@@ -56,7 +57,8 @@ def pod_template(
     if request.args:
         main["args"] = list(request.args)
     folding = [_security(request), *request.patches, own]
-    spec = patches.fold({"restartPolicy": "Never", "containers": [main]}, folding)
+    bare = {"restartPolicy": "Never", **deadline(timeout), "containers": [main]}
+    spec = patches.fold(bare, folding)
     for entry in spec["containers"][0].get("env", ()):
         limits.check_variable(entry["name"], str(entry.get("value", "")))
     return {
@@ -68,6 +70,11 @@ def pod_template(
         },
         "spec": spec,
     }  # fmt: skip
+
+
+def deadline(timeout: float | None) -> dict[str, Any]:
+    """Of the pod: a Job that reaches its own deletes its pods, and their logs with them."""
+    return {} if timeout is None else {"activeDeadlineSeconds": round(timeout)}
 
 
 def _security(request: DeployRequest) -> PodPatch:

@@ -121,7 +121,7 @@ def test_detached_cancelled_and_removed_with_options_of_the_deployer(
     uri = program(project, *words).stdout.strip()
     assert uri.startswith(f"fairing://kubernetes/{lab.namespace}/job/long?uid=")
     job = lab.bench.get("job", "long")
-    assert job["spec"]["activeDeadlineSeconds"] == 500
+    assert job["spec"]["template"]["spec"]["activeDeadlineSeconds"] == 500
     busy = program(project, FAIRING, "rm", uri, exit_code=2)
     assert "still running: long" in busy.stderr
     assert program(project, FAIRING, "cancel", uri).stdout == "long\tcancelled\n"

@@ -82,13 +82,31 @@ def test_a_cancelled_run_keeps_its_log_and_says_so_anywhere(lab: Lab) -> None:
     again = lab.runs.get(run.uri)
     assert again == run
     assert again.status is RunStatus.CANCELLED
+    time.sleep(5)  # what the Job's controller would clean up is gone by then
     assert "".join(again.logs()) == "up\n"
+    assert again.outcome().exit_code == 3
 
 
 def test_a_timeout_fails_a_run(lab: Lab) -> None:
     run = lab.submit(LONG, timeout=1)
     assert run.wait(SECONDS) is RunStatus.FAILED
+    time.sleep(5)
     assert "DeadlineExceeded" in str(run.outcome().reason)
+    assert "".join(run.logs()) == "up\n"
+
+
+def test_a_run_that_never_started_is_cancelled_too(lab: Lab) -> None:
+    run = lab.submit(LONG, node_selector={"pool": "none"})
+    run.cancel()
+    assert run.status is RunStatus.CANCELLED
+    assert "before it started" in str(run.outcome().reason)
+
+
+def test_a_run_is_cancelled_between_two_attempts(lab: Lab) -> None:
+    run = lab.submit("import sys; print('again'); sys.exit(3)", retries=5)
+    assert next(iter(run.logs(follow=True))) == "again\n"
+    run.cancel()
+    assert run.status is RunStatus.CANCELLED
 
 
 def test_retries_start_it_anew_and_all_attempts_are_in_the_log(lab: Lab) -> None:
@@ -437,7 +455,7 @@ def test_the_role_of_the_example_is_enough_for_everything(lab: Lab, tmp_path: Pa
 @pytest.mark.parametrize(
     ("resource", "verb"),
     [("jobs", "create"), ("jobs", "get"), ("jobs", "list"), ("jobs", "patch"), ("jobs", "delete"),
-     ("pods", "get"), ("pods", "list"), ("pods_log", "get"), ("events", "list")],
+     ("pods", "get"), ("pods", "list"), ("pods", "patch"), ("pods_log", "get"), ("events", "list")],
 )  # fmt: skip
 def test_a_verb_that_is_missing_is_named(
     lab: Lab, tmp_path: Path, resource: str, verb: str

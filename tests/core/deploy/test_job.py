@@ -135,7 +135,7 @@ def test_labels_and_annotations_reach_job_and_pod_and_a_sidecar_may_be_wanted() 
 def test_runs_retries_timeout_and_ttl() -> None:
     spec = job_of(JobDeployer(runs=3, retries=2, timeout=90, ttl=None))["spec"]
     assert (spec["parallelism"], spec["completions"], spec["backoffLimit"]) == (3, 3, 2)
-    assert spec["activeDeadlineSeconds"] == 90
+    assert spec["template"]["spec"]["activeDeadlineSeconds"] == 90
     assert "ttlSecondsAfterFinished" not in spec
 
 
