@@ -33,11 +33,10 @@ class PodLog:
     def so_far(self, tail: int | None = None) -> Iterator[Line]:
         """What is there now."""
         restarts: int = container_of(self._pod).get("restartCount", 0)
-        more: dict[str, str | int] = {} if tail is None else {"tailLines": tail}
         if tail is None and restarts:
             yield from self._earlier(0, restarts)
         with contextlib.suppress(errors.ObjectNotFound):
-            yield from split(self._stream(threading.Event(), **more))
+            yield from self._as_it_is(tail)
 
     def follow(self, stop: threading.Event, tail: int | None = None) -> Iterator[Line]:
         """What is there, and what comes, until the program has ended for good."""
@@ -116,7 +115,28 @@ class PodLog:
             yield gap(f"of {restarts - first - 1} earlier starts of the container nothing is kept")
         if restarts > first:
             with contextlib.suppress(errors.ClusterError):
-                yield from split(self._stream(threading.Event(), previous="true"))
+                yield from self._as_it_is(previous="true")
+
+    def _as_it_is(self, tail: int | None = None, **more: str) -> Iterator[Line]:
+        """One container's output as far as it is written; resumed where it is cut."""
+        place = Place()
+        heard = time.monotonic()
+        while True:
+            try:
+                query = {**place.query(tail), **more}
+                for line in self._rest(place, query, threading.Event(), over=True):
+                    heard = time.monotonic()
+                    yield line
+            except ConnectionError as exc:
+                if isinstance(exc, errors.ClusterError):
+                    raise
+                if time.monotonic() - heard > _AWAY:
+                    raise errors.ClusterUnreachable(
+                        f"the log of the pod {self.name} breaks off again and again: {exc}"
+                    ) from exc
+                time.sleep(_PAUSES[0])
+            else:
+                return
 
     def _stream(self, stop: threading.Event, **query: str | int) -> Iterator[bytes]:
         return self._cluster.stream(

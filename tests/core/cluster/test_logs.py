@@ -64,6 +64,18 @@ def test_a_cut_anywhere_loses_and_doubles_nothing(
     assert "".join(run.logs(follow=True)) == text_of(api.logs["train-abcde"])
 
 
+@pytest.mark.parametrize("cut", [1, 33, 34, 200, 1000])
+def test_a_log_that_is_not_followed_is_whole_too(
+    api: Api, job: dict[str, Any], run: JobRun, cut: int
+) -> None:
+    pod = api.pod(job, "train-abcde", ENDED, restarts=1)
+    api.logs["train-abcde/previous"] = lines("before\n")
+    api.logs["train-abcde"] = numbers(40)
+    api.cuts = [5, 40, cut, 3]
+    end(api, job, pod)
+    assert "".join(run.logs()) == "before\n" + text_of(api.logs["train-abcde"])
+
+
 def test_a_cut_within_a_code_point_splits_none(api: Api, job: dict[str, Any], run: JobRun) -> None:
     pod = api.pod(job, "train-abcde", RUNNING)
     api.logs["train-abcde"] = lines("grüße 🌍\n", "🌍" * 50)
