@@ -77,7 +77,7 @@ test-newest: $(READY) ## Runs the tests with the newest versions; what uses Kube
 	.cache/newest/bin/pytest
 	$(UV) venv --quiet --clear --python $(BIN)/python .cache/newest-core
 	$(UV) pip install --python .cache/newest-core --group test --editable .
-	.cache/newest-core/bin/pytest tests/core/cli tests/core/cluster tests/core/test_*.py
+	.cache/newest-core/bin/pytest tests/core/cli tests/core/cluster tests/core/deploy tests/core/test_*.py
 
 .PHONY: lock
 lock: $(READY) ## Renews requirements.lock: the newest versions, hash-pinned, for every platform.

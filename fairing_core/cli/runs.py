@@ -28,7 +28,8 @@ _options = pairs("-o", "--option", dest="backend_options", help="A setting of th
 @command(
     argument("entry", metavar="FILE[::FUNCTION]", help="What to run."),
     argument("rest", nargs="*", metavar="-- ARGS", help="Its arguments."),
-    argument("-b", "--backend", help="Where to run (default: FAIRING_BACKEND, else `local`)."),
+    argument("-b", "--backend", help="Where to run (default: FAIRING_BACKEND, else `local`, or "
+             "`kubernetes` where a registry is named)."),
     pairs("-o", "--option", dest="backend_options", help="A setting of the backend (`fairing "
           "backends` lists backends)."),
     argument("-i", "--input", dest="inputs", action="append", default=[], metavar="PATH",
