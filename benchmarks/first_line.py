@@ -61,7 +61,6 @@ class Site:
     pull: str
     base: str
     environ: dict[str, str]
-    settings: str
 
     def edit(self, token: str) -> None:
         (self.folder / "train.py").write_text(f"print({token!r})\n", encoding="utf-8")
@@ -174,7 +173,7 @@ def site(name: str, bench: Bench, folder: Path) -> Iterator[Site]:
                     base = base.replace(guarded.name, here)
                     yield _site(bench, cluster, project, here, there, base, environ, settings)
             else:
-                _log_in(folder / "docker", cluster, (here,), "none")
+                _log_in(folder / "docker", cluster, (), "")
                 base = f"{here}/{_small(bench)}"
                 if name == "big-base":
                     base = _big(bench, here, cluster)
@@ -201,7 +200,7 @@ def _site(
     cluster.kubectl(
         "patch", "serviceaccount", "default", "-p", '{"imagePullSecrets": [{"name": "pull"}]}'
     )
-    made = Site(bench, cluster, Path(project), here, there, base, environ, settings)
+    made = Site(bench, cluster, Path(project), here, there, base, environ)
     subprocess.run(
         ["env", f"DOCKER_HOST={environ['DOCKER_HOST']}", "docker", "pull", "-q", base],
         env={**os.environ, **environ},
@@ -212,11 +211,9 @@ def _site(
 
 
 def _log_in(folder: Path, cluster: Cluster, hosts: Sequence[str], password: str) -> None:
-    """Gives the client and the pods credentials of the registry."""
+    """Gives the client and the pods credentials of the registry at `hosts`, if it wants any."""
     auth = base64.b64encode(f"pusher:{password}".encode()).decode()
     config = json.dumps({"auths": {host: {"auth": auth} for host in hosts}})
-    if password == "none":  # noqa: S105 - a registry without any
-        config = '{"auths": {}}'
     (folder / "config.json").write_text(config)
     cluster.apply(
         {

@@ -34,7 +34,7 @@ from tests.bench.kubernetes import client
 
 ROOT = Path(__file__).parents[1]
 FAIRING = str(Path(sys.executable).with_name("fairing"))
-MERGE = "/status"
+STATUS = "/status"
 
 
 def finished(cluster: Cluster, namespace: str, number: int) -> None:
@@ -60,13 +60,13 @@ def finished(cluster: Cluster, namespace: str, number: int) -> None:
     state = {"name": "fairing-job", "image": "none", "imageID": "", "ready": False,
              "restartCount": 0, "state": {"terminated": end}}  # fmt: skip
     status = {"phase": "Succeeded", "containerStatuses": [state]}
-    cluster.patch(f"{pods}/run-{number}-abcde{MERGE}", {"status": status})
+    cluster.patch(f"{pods}/run-{number}-abcde{STATUS}", {"status": status})
     conditions = [
         {"type": kind, "status": "True", "lastTransitionTime": now}
         for kind in ("SuccessCriteriaMet", "Complete")
     ]
     ended = {"conditions": conditions, "startTime": now, "completionTime": now, "succeeded": 1}
-    cluster.patch(f"{jobs}/run-{number}{MERGE}", {"status": ended, "spec": {"suspend": False}})
+    cluster.patch(f"{jobs}/run-{number}{STATUS}", {"status": ended, "spec": {"suspend": False}})
 
 
 def main() -> None:

@@ -49,15 +49,14 @@ class KubernetesBackend(BackendInterface):
 
     def check(self) -> Sequence[Check]:
         """Whether the API server answers, and this user may submit."""
-        review = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": {"group": "batch", "resource": "jobs"}},
-        }
+        asked = {"group": "batch", "resource": "jobs", "verb": "create"}
         try:
             namespace = self.cluster.namespace
-            asked = {"namespace": namespace, "verb": "create"}
-            review["spec"]["resourceAttributes"].update(asked)  # type: ignore[index]
+            review = {
+                "apiVersion": "authorization.k8s.io/v1",
+                "kind": "SelfSubjectAccessReview",
+                "spec": {"resourceAttributes": {**asked, "namespace": namespace}},
+            }
             path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
             allowed = self.cluster.create(path, review)["status"].get("allowed", False)
         except errors.FairingError as exc:

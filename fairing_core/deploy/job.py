@@ -16,6 +16,7 @@ from fairing_core.cluster.handle import JobRun, collection
 from fairing_core.deploy.knobs import pod_patch
 from fairing_core.deploy.pod import NO_SIDECAR, deadline, pod_template
 from fairing_core.types import DeployRequest, PodPatch, PodSpecMutator
+from fairing_core.values import replace
 
 CONTAINER = "fairing-job"
 WEEK = 604_800  # seconds
@@ -148,7 +149,7 @@ class JobDeployer:
         name = self._job_name or request.name
         names.check_name(name)
         labels = {**self._labels, known.ID: name}
-        request = _with(request, self._patches)
+        request = replace(request, patches=(*request.patches, *self._patches))
         template = pod_template(
             request,
             self._knobs,
@@ -265,12 +266,6 @@ class JobDeployer:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._cluster!r})"
-
-
-def _with(request: DeployRequest, patches: tuple[PodPatch, ...]) -> DeployRequest:
-    from fairing_core.values import replace
-
-    return replace(request, patches=(*request.patches, *patches))
 
 
 def _mutated(

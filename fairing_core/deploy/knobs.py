@@ -107,8 +107,9 @@ def _resources(said: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _quantity(name: str, amount: object) -> str:
-    is_number = isinstance(amount, int | float) and not isinstance(amount, bool)
-    if not isinstance(amount, str) and not (is_number and amount >= 0):  # type: ignore[operator]
+    if isinstance(amount, str):
+        return amount
+    if isinstance(amount, bool) or not isinstance(amount, int | float) or not amount >= 0:
         raise errors.InputError(
             f"resources: {name}={amount!r} is no quantity; write 2, 0.5, '500m', '4Gi'"
         )
