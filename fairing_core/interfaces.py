@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # dataclasses take longer to import than all of this
         Check,
         Credentials,
         DeployRequest,
+        Diagnosis,
         Event,
         Outcome,
         PodPatch,
@@ -218,6 +219,16 @@ class RunHandle(ABC):
         moments = {"started": self.started, "ended": self.ended}
         return [Event(name, at.timestamp()) for name, at in moments.items() if at is not None]
 
+    def why(self) -> Diagnosis | None:
+        """What keeps the run from going well, and what to do next; None where nothing does."""
+        from fairing_core.diagnosis import of_program
+        from fairing_core.types import Diagnosis, RunStatus
+
+        status = self.status
+        if status is RunStatus.CANCELLED:
+            return Diagnosis("cancelled", "somebody cancelled it", next="submit it again")
+        return of_program(self.name, self.outcome()) if status is RunStatus.FAILED else None
+
     @abstractmethod
     def cancel(self) -> None:
         """Stops the run: SIGTERM, later SIGKILL. One that has ended is left as it is."""
@@ -245,9 +256,11 @@ class RunHandle(ABC):
         while not (status := self.status).is_terminal:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
+                found = self._why()
+                advice = f"wait longer, or see its output with 'fairing logs {self.name}'"
                 raise errors.WaitTimeout(
-                    f"{self.name} is still {status} after {timeout:g} s; "
-                    f"wait longer, or see its output with 'fairing logs {self.name}'",
+                    f"{self.name} is still {status} after {timeout:g} s"
+                    + (f": {found}" if found else f"; {advice}"),
                     uri=self.uri,
                     status=status,
                 )
@@ -306,19 +319,22 @@ class RunHandle(ABC):
             return None
         outcome = self.outcome()
         raised: dict[str, str] = json.loads(outcome.record or b"{}").get("raised", {})
-        if raised:
-            cause = f"{raised['type']}: {raised['message']}\n\n{raised['traceback']}"
-        else:
-            cause = f"exit code {outcome.exit_code}" if outcome.reason is None else outcome.reason
-            cause += f"; the end of its log:\n{outcome.tail}" if outcome.tail else ""
+        cause = self._why() or f"exit code {outcome.exit_code}"
         return errors.RunFailed(
-            f"{self.name} {status}: {cause}".rstrip(),
+            f"{self.name} {status}: {cause}",
             uri=self.uri,
             returncode=outcome.exit_code,
             type=raised.get("type"),
             text=raised.get("message"),
             traceback=raised.get("traceback"),
         )
+
+    def _why(self) -> Diagnosis | None:
+        """`why`, for an error that is there already: it must not be hidden by another."""
+        try:
+            return self.why()
+        except errors.FairingError:
+            return None
 
     def __str__(self) -> str:
         return self.uri

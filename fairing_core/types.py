@@ -226,6 +226,25 @@ class Snapshot:
 
 
 @frozen
+class Diagnosis:
+    """What keeps a run from going well: one cause, what shows it, and what to do next.
+
+    `kind` is a name for programs (``"unschedulable"``, ``"out-of-memory"``; docs/why.md has all of
+    them), `cause` a sentence for people, `evidence` what the program or the cluster said, line by
+    line, and `next` the command or the change that leads on. As text, it is all of it.
+    """
+
+    kind: str
+    cause: str
+    evidence: tuple[str, ...] = field(default=(), kw_only=True)
+    next: str = field(default="", kw_only=True)
+
+    def __str__(self) -> str:
+        lines = [self.cause, *(f"  {line}" for line in self.evidence)]
+        return "\n".join([*lines, f"next: {self.next}"] if self.next else lines)
+
+
+@frozen
 class Event:
     """One step of a run, for whoever listens.
 

@@ -21,6 +21,7 @@ _COMMANDS = {
     "ps": "runs:ps_command",
     "status": "runs:status_command",
     "describe": "runs:describe_command",
+    "why": "runs:why_command",
     "logs": "runs:logs_command",
     "wait": "runs:wait_command",
     "cancel": "runs:cancel_command",
@@ -40,6 +41,7 @@ Examples:
   fairing run train.py --detach             prints the run's URI and leaves it running
   fairing logs -f train-x7k2m9qp            its output, until it ends
   fairing ps                                what ran and what runs
+  fairing why train-x7k2m9qp                what is wrong with it, and what to do next
   fairing build train.py -t HOST/train      an image of it, pushed; no Docker is needed
 
 Exit code: the run's own for `run` and `wait`; otherwise 0, or the fault's own code, which

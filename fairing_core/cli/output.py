@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fairing_core.interfaces import RunHandle
-from fairing_core.types import RunStatus
+from fairing_core.types import Diagnosis, RunStatus
 
 _STYLES = {
     "running": "cyan",
@@ -49,6 +49,16 @@ def show_fields(fields: Mapping[str, Any], *, as_json: bool) -> None:
             print(f"{key:<12}{shown}")
         else:
             print(f"{key}\t{_cell(value)}")
+
+
+def show_diagnosis(what: str, found: Diagnosis) -> None:
+    """What is wrong with `what`, as text; the cause and the next step stand out in a terminal."""
+    text = f"{what}: {found}"
+    if sys.stdout.isatty():
+        text = text.replace(found.cause, f"\033[31m{found.cause}\033[0m", 1)
+        before, _, step = text.rpartition("\nnext: ")
+        text = f"{before}\n\033[1mnext:\033[0m {step}" if before else text
+    print(text)
 
 
 def run_fields(handle: RunHandle) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from typing import Any
 from fairing_core import errors
 from fairing_core.cli.command import UsageError, argument, as_json, command, pairs
 from fairing_core.cli.entry import as_value, load_entry
-from fairing_core.cli.output import run_fields, show_fields, show_rows
+from fairing_core.cli.output import run_fields, show_diagnosis, show_fields, show_rows
 from fairing_core.interfaces import RunHandle
 from fairing_core.types import RunStatus
+from fairing_core.values import plain
 
 _run = argument("run", metavar="RUN", help="Its name or its URI.")
 _runs = argument("runs", nargs="+", metavar="RUN", help="Their names or URIs.")
@@ -143,6 +144,21 @@ def describe_command(given: Namespace) -> None:
         narrow = ("at", "event", "message")
         columns = narrow if sys.stdout.isatty() else ("time", "event", "object", "message")
         show_rows(events, columns, as_json=False)
+
+
+@command(_run, _backend, _options, as_json)
+def why_command(given: Namespace) -> None:
+    """Says why a run does not go well: one cause, what shows it, and what to do next."""
+    handle = _get(given, given.run)
+    found = handle.why()
+    fields = {"name": handle.name, "status": str(handle.status)}
+    if given.as_json:
+        told = None if found is None else plain(found)
+        show_fields({**fields, "diagnosis": told}, as_json=True)
+    elif found is None:
+        print(f"{handle.name} {handle.status}: nothing is wrong that can be seen from here")
+    else:
+        show_diagnosis(f"{handle.name} {handle.status}", found)
 
 
 @command(

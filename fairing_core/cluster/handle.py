@@ -6,14 +6,14 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from fairing_core import errors
-from fairing_core.cluster import jobstate, labels
+from fairing_core.cluster import jobstate, labels, why
 from fairing_core.cluster.client import Cluster
 from fairing_core.cluster.logs import Output
 from fairing_core.interfaces import RunHandle
-from fairing_core.types import Event, Outcome, RunStatus, Snapshot
+from fairing_core.types import Diagnosis, Event, Outcome, RunStatus, Snapshot
 
 _TAIL = 20  # lines of the log that an outcome shows
 _MARGIN = 15.0  # seconds beyond a pod's grace in which a cancelled run has to be over
@@ -24,6 +24,14 @@ Object = Mapping[str, Any]
 def collection(namespace: str) -> str:
     """The path of a namespace's Jobs."""
     return f"/apis/batch/v1/namespaces/{namespace}/jobs"
+
+
+class _Kept(NamedTuple):
+    """What a handle knows of a run that it deleted."""
+
+    status: RunStatus
+    outcome: Outcome
+    diagnosis: Diagnosis | None
 
 
 class JobRun(RunHandle):
@@ -52,7 +60,7 @@ class JobRun(RunHandle):
         self._uid: str = meta["uid"]
         self._many = (job["spec"].get("completions") or 1) > 1
         self._listed = None if pods is None else _snapshot(job, pods)
-        self._kept: tuple[RunStatus, Outcome] | None = None
+        self._kept: _Kept | None = None
 
     @property
     def name(self) -> str:
@@ -79,7 +87,7 @@ class JobRun(RunHandle):
     def status(self) -> RunStatus:
         """Where the run is now (`jobstate.status_of` has the mapping)."""
         if self._kept:
-            return self._kept[0]
+            return self._kept.status
         job = self._job()
         status = jobstate.status_of(job, ())
         return status if status.is_terminal else jobstate.status_of(job, self._pods())
@@ -119,7 +127,7 @@ class JobRun(RunHandle):
             RunError: it has not ended.
         """
         if self._kept:
-            return self._kept[1]
+            return self._kept.outcome
         job, pods = self._look()
         status = jobstate.status_of(job, pods)
         if not status.is_terminal:
@@ -132,16 +140,20 @@ class JobRun(RunHandle):
 
     def events(self) -> list[Event]:
         """What the cluster noted of the Job and its pods, in order."""
+        return list(map(_event, self._noted(*self._look())))
+
+    def why(self) -> Diagnosis | None:
+        """What keeps the run from going well, in the cluster's words, and what to do next."""
+        if self._kept:
+            return self._kept.diagnosis
         job, pods = self._look()
-        found = [
-            event
-            for thing in (job, *pods)
-            for event in self._cluster.listed(
-                self._path("events"),
-                fieldSelector=f"involvedObject.uid={thing['metadata']['uid']}",
-            )
-        ]
-        return list(map(_event, sorted(found, key=_order)))
+        if jobstate.condition(job, "Complete"):
+            return None
+        events: Sequence[Object] = ()
+        with contextlib.suppress(errors.ClusterDenied):  # conditions say most of it, too
+            events = self._noted(job, pods)
+        ended = jobstate.status_of(job, pods).is_terminal
+        return why.diagnose(job, pods, events, self.outcome() if ended else None)
 
     def cancel(self) -> None:
         """Stops the run, and comes back once it has ended: SIGTERM, SIGKILL after the grace time.
@@ -173,10 +185,9 @@ class JobRun(RunHandle):
 
     def clean_up(self) -> None:
         """Deletes the Job once it has ended; this handle keeps its status and its result."""
-        status = self.wait()
-        outcome = self.outcome()
+        kept = _Kept(self.wait(), self.outcome(), self.why())
         self.delete()
-        self._kept = status, outcome
+        self._kept = kept
 
     def has_pods(self) -> bool:
         """Whether the cluster has made a pod of it."""
@@ -188,11 +199,21 @@ class JobRun(RunHandle):
 
     def refusal(self) -> str | None:
         """Why the cluster makes no pod of it, if it said so."""
-        events = self._cluster.listed(
-            self._path("events"), fieldSelector=f"involvedObject.uid={self._uid}"
-        )
-        messages = [one["message"] for one in events if one.get("reason") == "FailedCreate"]
+        noted = self._events(f"involvedObject.uid={self._uid}")
+        messages = [one["message"] for one in noted if one.get("reason") == "FailedCreate"]
         return messages[-1] if messages else None
+
+    def _noted(self, job: Object, pods: Sequence[Object]) -> list[Object]:
+        """The events of the Job, its pods and the volume claims of those, in order."""
+        uids = [thing["metadata"]["uid"] for thing in (job, *pods)]
+        fields = [f"involvedObject.uid={uid}" for uid in uids]
+        claims = sorted({claim for pod in pods for claim in why.claims_of(pod)})
+        kind = "involvedObject.kind=PersistentVolumeClaim,involvedObject.name="
+        fields += [kind + claim for claim in claims]
+        return sorted((event for field in fields for event in self._events(field)), key=_order)
+
+    def _events(self, field: str) -> Sequence[Object]:
+        return self._cluster.listed(self._path("events"), fieldSelector=field)
 
     @property
     def _at(self) -> str:

@@ -13,6 +13,7 @@ from fairing_core import errors, names
 from fairing_core.cluster import labels as known
 from fairing_core.cluster.client import Cluster
 from fairing_core.cluster.handle import JobRun, collection
+from fairing_core.cluster.why import of_refusal
 from fairing_core.deploy.knobs import pod_patch
 from fairing_core.deploy.pod import NO_SIDECAR, deadline, pod_template
 from fairing_core.types import DeployRequest, PodPatch, PodSpecMutator
@@ -181,7 +182,7 @@ class JobDeployer:
             made = self._cluster.create(path, job)
         except errors.ClusterError as exc:
             if exc.status != 409:
-                raise
+                raise _explained(exc) from exc
             raise errors.InvalidArgument(
                 f"{job['metadata']['name']!r} is the name of another Job of {namespace!r}; give "
                 "another, or delete that one: fairing rm " + job["metadata"]["name"]
@@ -281,6 +282,14 @@ def _mutated(
     return {**job, "spec": {**job["spec"], "template": {**template, "spec": spec}}}
 
 
+def _explained(error: errors.ClusterError) -> errors.ClusterError:
+    """The same, with the policy that refused the Job, if it was one."""
+    found = of_refusal(str(error))
+    if found.kind == "not-admitted":
+        return error
+    return errors.ClusterError(str(found), status=error.status, reason=error.reason)
+
+
 def _await_pod(run: JobRun) -> None:
     """Returns once the cluster has made a pod of it, or has had its time.
 
@@ -297,7 +306,7 @@ def _await_pod(run: JobRun) -> None:
         if refusal := run.refusal():
             raise errors.ClusterError(
                 f"the cluster makes no pod of {run.name} in the namespace {run.namespace!r}: "
-                f"{refusal}",
+                f"{of_refusal(refusal)}",
                 status=403,
                 reason="FailedCreate",
             )

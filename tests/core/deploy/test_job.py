@@ -200,7 +200,9 @@ def test_a_mutator_that_raises_leaves_nothing(api: Api, there: Cluster) -> None:
 def test_a_pod_that_may_not_be_is_said_and_leaves_nothing(api: Api, there: Cluster) -> None:
     api.pods_refused = 'violates PodSecurity "restricted:latest"'
     deployer = JobDeployer(there)
-    with pytest.raises(errors.ClusterError, match=r"makes no pod of train-x .* violates PodSec"):
+    with pytest.raises(
+        errors.ClusterError, match=r"(?s)makes no pod of train-x .* violates PodSec"
+    ):
         deployer.submit(deployer.render(request()))
     assert [path for path in api.objects if "/jobs/" in path] == []
 
