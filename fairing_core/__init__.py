@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from fairing_core.types import ContextFile as ContextFile
     from fairing_core.types import Credentials as Credentials
     from fairing_core.types import DeployRequest as DeployRequest
+    from fairing_core.types import Diagnosis as Diagnosis
     from fairing_core.types import Event as Event
     from fairing_core.types import Outcome as Outcome
     from fairing_core.types import PodPatch as PodPatch
@@ -74,6 +75,7 @@ _ROOMS = {
         "ContextFile",
         "Credentials",
         "DeployRequest",
+        "Diagnosis",
         "Event",
         "Outcome",
         "PodPatch",

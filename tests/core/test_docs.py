@@ -53,3 +53,15 @@ def test_the_architecture_page_names_every_room() -> None:
         if entry.name not in ("__pycache__", "py.typed")
     }
     assert {room for room in rooms if f"| {room} |" not in text} == set()
+
+
+def test_the_page_of_causes_names_every_kind() -> None:
+    sources = [
+        ROOT / "fairing_core" / name for name in ("diagnosis.py", "cluster/why.py", "interfaces.py")
+    ]
+    text = "".join(path.read_text("utf-8") for path in sources)
+    kinds = set(re.findall(r'Diagnosis\(\s*"([a-z-]+)"', text))
+    kinds |= set(re.findall(r'\(\s*"(image[a-z-]*)",', text))
+    assert len(kinds) > 20
+    page = (ROOT / "docs" / "why.md").read_text("utf-8")
+    assert kinds == set(re.findall(r"^\| `([a-z-]+)`", page, re.MULTILINE))

@@ -261,3 +261,21 @@ def test_a_misspelt_command_or_option_ends_with_2(fairing: Fairing) -> None:
     assert fairing("run").returncode == 2
     assert fairing("run", "train.py", "--bakcend", "x").returncode == 2
     assert fairing("run", "train.py", "-e", "NOVALUE").returncode == 2
+
+
+def test_why_says_the_cause_and_what_to_do(fairing: Fairing) -> None:
+    assert fairing("run", "train.py", "--name", "bad", "--", "one").returncode == 1
+    done = fairing("why", "bad")
+    assert done.returncode == 0
+    assert done.stdout.startswith(
+        "bad failed: exit code 1\n  the end of its log:\n  argv ['one']\n"
+    )
+    assert done.stdout.endswith("next: fairing logs bad\n")
+    told = json.loads(fairing("why", "bad", "--json").stdout)
+    assert told["diagnosis"]["kind"] == "exit-code"
+
+
+def test_why_says_so_where_nothing_is_wrong(fairing: Fairing) -> None:
+    assert fairing("run", "train.py", "--name", "good").returncode == 0
+    assert "nothing is wrong" in fairing("why", "good").stdout
+    assert json.loads(fairing("why", "good", "--json").stdout)["diagnosis"] is None
