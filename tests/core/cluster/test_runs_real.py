@@ -61,7 +61,7 @@ def test_a_failed_run_has_its_exit_code_and_the_end_of_its_log(lab: Lab) -> None
     failure = run.exception()
     assert failure is not None
     assert failure.returncode == 7
-    assert "exit code 7; the end of its log:\nbefore" in str(failure)
+    assert "exit code 7\n  the end of its log:\n  before" in str(failure)
 
 
 def test_more_memory_than_the_limit_is_said(lab: Lab) -> None:
