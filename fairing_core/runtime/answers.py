@@ -24,9 +24,9 @@ __version__ = "0"
 # What ``from fairing_core import *`` gives (a test compares it with the real package's).
 _PUBLIC = (  # noqa: SIM905 - as a literal it would fill half a page
     "BackendInterface BuildContext BuildRequest Builder Built Check ContextFile Credentials "
-    "DeployRequest Deployer Event FairingError KubernetesBackend LocalBackend Outcome PLUGIN_API "
-    "PodPatch Preprocessor Registry RunHandle RunStatus Runs Snapshot Source Storage StoredObject "
-    "TrainJob config errors get_run hookimpl k8s_utils list_runs"
+    "DeployRequest Deployer Diagnosis Event FairingError KubernetesBackend LocalBackend Outcome "
+    "PLUGIN_API PodPatch Preprocessor Registry RunHandle RunStatus Runs Snapshot Source Storage "
+    "StoredObject TrainJob config errors get_run hookimpl k8s_utils list_runs"
 ).split()
 __all__ = list(_PUBLIC)
 
