@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from fairing_core.interfaces import Builder, Deployer, Preprocessor, RunHandle
-from fairing_core.jobs import as_source, folder_of, inside_run, launch
+from fairing_core.jobs import as_source, folder_of, inside_run
 from fairing_core.types import PodPatch, Source
 
 if TYPE_CHECKING:
     from fairing_core.choices import Order, Part
-    from fairing_core.jobs import Launched
+    from fairing_core.pipeline import Launched
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -128,6 +128,7 @@ class Config:
         return Part(*self._said.get(role, (None, {})))
 
     def _launch(self, source: Source, preprocessor: str | None, options: dict[str, Any]) -> Ran:
+        from fairing_core.pipeline import launch
         from fairing_core.progress import Progress
 
         progress = Progress()

@@ -79,6 +79,32 @@ class Deployer(Protocol):
 
 
 @runtime_checkable
+class ForeseeingBuilder(Protocol):
+    """A builder that can say what it would build; any builder may."""
+
+    def foresee(self, request: BuildRequest) -> tuple[Built, Sequence[Check]]:
+        """The image that `build` would give, and what stands in its way; changes nothing.
+
+        Where the image is not there yet, it goes by a name without a digest.
+        """
+        ...
+
+
+@runtime_checkable
+class ForeseeingDeployer(Protocol):
+    """A deployer that can say what it would send; any deployer may."""
+
+    def foresee(
+        self,
+        manifests: Sequence[Mapping[str, Any]],
+        mutators: Sequence[PodSpecMutator],
+        built: Built,
+    ) -> tuple[Sequence[Mapping[str, Any]], Sequence[Check]]:
+        """The very objects that `submit` would send, and what stands in their way."""
+        ...
+
+
+@runtime_checkable
 class Storage(Protocol):
     """Keeps build contexts and artifacts, by URL. Registered by URL scheme."""
 

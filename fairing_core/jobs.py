@@ -1,87 +1,19 @@
-"""`TrainJob`: the pipeline from a source to a run, read top to bottom in `launch`."""
+"""`TrainJob`: what to run and where, said in one call."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
-from fairing_core import errors, limits, log, names
+from fairing_core import errors
 from fairing_core.interfaces import BackendInterface, Builder, Deployer, Preprocessor, RunHandle
 
 if TYPE_CHECKING:  # imported by those who submit
     from fairing_core.choices import Order
+    from fairing_core.plans import Plan
     from fairing_core.types import PodPatch, PodSpecMutator, Source
-
-logger = log.named(__name__)
-
-
-class Launched(NamedTuple):
-    """The parts that made a run, and its handle."""
-
-    preprocessor: Preprocessor
-    builder: Builder
-    deployer: Deployer
-    handle: RunHandle
-
-
-def launch(order: Order, *, plugins: Iterable[object] = ()) -> Launched:
-    """Source -> context -> image -> manifests -> run."""
-    from fairing_core.choices import Choices
-    from fairing_core.plugins import Plugins
-    from fairing_core.types import BuildRequest, DeployRequest
-
-    hub = Plugins(extra=plugins)
-    choices = Choices(order, hub)
-    deployer, preprocessor = choices.deployer(), choices.preprocessor()
-    if ignored := choices.ignored():
-        logger.warning("backend %r ignores: %s", choices.backend.name, ", ".join(ignored))
-    arguments = _script_arguments(order.source)
-    name = order.name or names.random_name(entry_name(order.source))
-    names.check_name(name)
-    choices.backend.warm()
-
-    hub.emit("packaging")
-    context = preprocessor.preprocess(order.source)
-    hub.emit("packaged", files=len(context.files), bytes=context.size, digest=context.digest)
-
-    request = BuildRequest(
-        context,
-        base_image=choices.base_image(),
-        registry=choices.registry(),
-        registries=choices.registries(),
-        registry_for=choices.registry_for,
-        report=hub.emit,
-    )
-    builder = choices.builder(request)
-    if reason := builder.supports(request):
-        raise errors.Unsupported(f"builder {type(builder).__name__} can't build this: {reason}")
-    hub.emit("building", builder=type(builder).__name__)
-    built = builder.build(request)
-    hub.emit("built", image=built.image)
-
-    image = built.image if choices.backend.needs_image else ""
-    manifests = deployer.render(
-        DeployRequest(
-            choices.pulled(built.image),
-            context.command,
-            args=arguments,
-            workdir=context.workdir,
-            name=name,
-            patches=(
-                *hub.pod_patches(choices.backend.name, "train", image),
-                *hub.backend_patches(choices.backend, "train", image),
-                *order.patches,
-            ),
-            returns=order.source.kind == "function",
-            uid=built.uid,
-            gid=built.gid,
-        )
-    )
-    handle = deployer.submit(manifests, order.mutators)
-    hub.emit("submitted", uri=handle.uri, name=handle.name)
-    return Launched(preprocessor, builder, deployer, handle)
 
 
 class TrainJob:
@@ -157,13 +89,21 @@ class TrainJob:
         self._deployer_options = dict(deployer_options or {})
         self._name = name
 
-    def submit(self, *, plugins: Iterable[object] = ()) -> RunHandle:
+    @overload
+    def submit(
+        self, *, plugins: Iterable[object] = (), dry_run: Literal[False] = False
+    ) -> RunHandle: ...
+    @overload
+    def submit(self, *, plugins: Iterable[object] = (), dry_run: Literal[True]) -> Plan: ...
+    def submit(self, *, plugins: Iterable[object] = (), dry_run: bool = False) -> RunHandle | Plan:
         """Packages, builds and runs it; returns once the run is on its way.
 
         Inside a run this does nothing and gives an inert handle.
 
         Args:
             plugins: objects with `hookimpl` methods, for this run alone.
+            dry_run: True builds and sends nothing, and gives the plan of it: the objects, the
+                files, and what stands in the way.
 
         Raises:
             FairingError: what and why; nothing runs then, and nothing is left behind.
@@ -172,7 +112,11 @@ class TrainJob:
             from fairing_core.runtime import answers
 
             return cast(RunHandle, answers.INERT)
-        return launch(self.order(), plugins=plugins).handle
+        from fairing_core import pipeline
+
+        if dry_run:
+            return pipeline.plan(self.order(), plugins=plugins)
+        return pipeline.launch(self.order(), plugins=plugins).handle
 
     def order(self) -> Order:
         """What was asked for, as one value."""
@@ -195,7 +139,7 @@ class TrainJob:
 
     def __repr__(self) -> str:
         target = self.source.target
-        title = str(target) if isinstance(target, Path) else entry_name(self.source)
+        title = str(target) if isinstance(target, Path) else self.source.title
         return f"TrainJob({title}, backend={self._backend!r})"
 
 
@@ -250,28 +194,6 @@ def folder_of(source: Source) -> Path:
     return Path.cwd()
 
 
-def entry_name(source: Source) -> str:
-    """What the user calls the entry."""
-    target = source.target
-    if isinstance(target, Path):
-        return target.stem
-    named = getattr(target, "func", target)  # a functools.partial has no name of its own
-    return getattr(named, "__name__", type(target).__name__) if target is not None else "run"
-
-
 def inside_run() -> bool:
     """Whether this program is itself a run of Fairing's."""
     return bool(os.environ.get("FAIRING_RUNTIME"))
-
-
-def _script_arguments(source: Source) -> tuple[str, ...]:
-    if source.kind == "function":
-        return ()
-    for number, argument in enumerate(source.args):
-        if not isinstance(argument, str):
-            raise errors.InvalidArgument(
-                f"args[{number}] = {argument!r} is a {type(argument).__name__}; "
-                "a script's arguments are texts"
-            )
-        limits.check_argument(argument, f"args[{number}]")
-    return cast("tuple[str, ...]", source.args)

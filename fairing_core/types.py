@@ -39,6 +39,16 @@ class Source:
     args: tuple[Any, ...] = field(default=(), kw_only=True)
     kwargs: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
+    @property
+    def title(self) -> str:
+        """What the user calls it."""
+        target = self.target
+        if isinstance(target, Path):
+            return target.stem
+        named = getattr(target, "func", target)  # a functools.partial has no name of its own
+        title = getattr(named, "__name__", type(target).__name__)
+        return "run" if target is None else str(title)
+
 
 @frozen
 class ContextFile:
@@ -259,10 +269,13 @@ class Event:
 
 @frozen
 class Check:
-    """One thing that a backend looked at: whether it is `ok`, and in `detail` what to do if not."""
+    """One thing that was looked at: whether it is `ok`, and in `detail` what to do if not.
+
+    `ok` is None where it could not be looked at; `detail` then says why.
+    """
 
     name: str
-    ok: bool
+    ok: bool | None
     detail: str = ""
 
 

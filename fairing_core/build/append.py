@@ -6,25 +6,19 @@ is sent that is there already, and no request waits for one that it does not nee
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fairing_core import errors
-from fairing_core.build import bases, layer
-from fairing_core.build.bases import Base
-from fairing_core.build.code import CodeLayer
-from fairing_core.build.codec import Layer
-from fairing_core.build.image import Changes, NewImage, on_top
-from fairing_core.build.key import stat_key
-from fairing_core.build.push import Push
-from fairing_core.images.facts import Facts
+from fairing_core.build import layer
+from fairing_core.build.appending import Appending
+from fairing_core.build.image import Changes
 from fairing_core.images.manifest import Platform
 from fairing_core.images.reference import ImageRef
 from fairing_core.images.session import Session
-from fairing_core.types import PREFIX, BuildContext, BuildRequest, Built
+from fairing_core.types import PREFIX, BuildContext, BuildRequest, Built, Check
 
 IMAGE_NAME = "fairing-job"
 """What images are called where nobody names them (DEFAULT_IMAGE_NAME of Fairing 1.0)."""
@@ -114,24 +108,42 @@ class AppendBuilder:
             RegistryError: a registry refused or can't be reached; the tag is as it was then.
             InputError: a file can't travel.
         """
-        if reason := self.supports(request):
-            raise errors.Unsupported(f"append can't build this: {reason}")
-        base = ImageRef.parse(self._base_image or request.base_image or "")
-        for file in request.context.files:
-            layer.check_destination(file.destination)
+        base = self._base(request)
         with Session(request.registries, request.registry_for) as session:
-            work = _Work(self._changes(request.context), self._python, base, request, session)
+            work = Appending(self._changes(request.context), self._python, base, request, session)
             if not self._push:
                 return self._written(work, base)
             target = self._target(request, base)
             image = work.pushed(target, self._platform)
-        return work.built(image, f"{target.name}@{image.digest}")
+        return work.built(f"{target.name}@{image.digest}")
 
-    def _written(self, work: _Work, base: ImageRef) -> Built:
+    def foresee(self, request: BuildRequest) -> tuple[Built, Sequence[Check]]:
+        """The image that `build` would give, and what stands in its way; nothing is pushed.
+
+        Asks the registries what the base is, and whether they take a push.
+
+        Raises:
+            InputError: a file can't travel.
+        """
+        base = self._base(request)
+        with Session(request.registries, request.registry_for) as session:
+            work = Appending(self._changes(request.context), self._python, base, request, session)
+            target = self._target(request, base) if self._push else None
+            return work.foreseen(target, self._platform)
+
+    def _base(self, request: BuildRequest) -> ImageRef:
+        """What is built on, once it is clear that it can be tried."""
+        if reason := self.supports(request):
+            raise errors.Unsupported(f"append can't build this: {reason}")
+        for file in request.context.files:
+            layer.check_destination(file.destination)
+        return ImageRef.parse(self._base_image or request.base_image or "")
+
+    def _written(self, work: Appending, base: ImageRef) -> Built:
         folder = self._output or Path(f"{self._image_name.rpartition('/')[2]}.oci")
         tag = self._tag or self._content_tag(work.request.context, base)
         image = work.written(folder.absolute(), self._platform, tag)
-        return work.built(image, f"oci:{folder.absolute()}@{image.digest}")
+        return work.built(f"oci:{folder.absolute()}@{image.digest}")
 
     def _changes(self, context: BuildContext) -> Changes:
         return Changes(
@@ -156,136 +168,3 @@ class AppendBuilder:
         words = (context.digest, str(base), str(self._platform), self._user, self._entrypoint)
         more = (sorted(self._env.items()), sorted(self._labels.items()))
         return hashlib.sha256(repr((words, more)).encode()).hexdigest()[:20]
-
-
-class _Work:
-    """One build, from the base to the image."""
-
-    def __init__(
-        self,
-        changes: Changes,
-        python: str | None,
-        base: ImageRef,
-        request: BuildRequest,
-        session: Session,
-    ) -> None:
-        self.request = request
-        self._changes = changes
-        self._python = python
-        self._base_ref = base
-        self._session = session
-        self._stat_key = stat_key(request.context.files, uid=0, gid=0)
-        self._base: Base
-        self._facts: Facts
-
-    def pushed(self, target: ImageRef, platform: Platform) -> NewImage:
-        """Pushes the image.
-
-        What was learned of the base last time is built on at once, and looked up beside that;
-        in the rare case that the base has moved since, the work is done again on the new one.
-        """
-        session, cache = self._session, self._session.cache
-        to = session.repository(target, push=True)
-        source = session.repository(self._base_ref)
-        push = Push(to, target.reference, cache=cache, report=self.request.report)
-        seen = f"{target}\0{self._stat_key}" if self._stat_key else None
-        try:
-            looking = push.start(bases.resolve, source, self._base_ref, platform, cache)
-            push.prepare(unchanged=bool(seen and cache.get("pushed", seen)))
-            base = bases.remembered(source, self._base_ref, platform, cache) or looking.result()
-            try:
-                image = self._once(push, base)
-            except errors.FairingError:
-                if looking.result().manifest.digest == base.manifest.digest:
-                    raise
-            now = looking.result()
-            if now.manifest.digest != base.manifest.digest:
-                image = self._once(push, now)
-            if not push.is_there(image) and not push.tag(image):
-                push.forget(image)
-                image = self._once(push, now, trusting=False)
-                if not push.tag(image):
-                    raise errors.RegistryError(
-                        f"{to.full_name} lacks blobs that it has just taken; push again, or ask "
-                        "those who run it",
-                        host=to.remote.host,
-                    )
-        finally:
-            push.close()
-        if seen:
-            cache.put("pushed", seen, b"1")
-        cache.sweep()
-        push.traffic.tell("pushed")
-        return image
-
-    def written(self, folder: Path, platform: Platform, tag: str) -> NewImage:
-        """Writes the image to a folder."""
-        from fairing_core.build import layout
-
-        layout.check(folder)
-        source = self._session.repository(self._base_ref)
-        base = bases.resolve(source, self._base_ref, platform, self._session.cache)
-        code, image_of = self._on(base)
-        return layout.write(
-            folder,
-            base,
-            code,
-            image_of,
-            tag=tag,
-            report=self.request.report,
-            stop=self._session.close,
-        )
-
-    def built(self, image: NewImage, name: str) -> Built:
-        """What is said of the image."""
-        return Built(
-            name,
-            uid=self._facts.uid,
-            gid=self._facts.gid,
-            python=self._python or self._facts.python,
-            platform=str(self._base.platform),
-        )
-
-    def _once(self, push: Push, base: Base, *, trusting: bool = True) -> NewImage:
-        code, image_of = self._on(base)
-        if trusting and code.known is not None:
-            image = image_of(code.known)
-            if push.is_there(image):
-                return image
-        return push.blobs(base, code, image_of, trusting=trusting)
-
-    def _on(self, base: Base) -> tuple[CodeLayer, Callable[[Layer], NewImage]]:
-        """The layer for a base, and what makes the image of both."""
-        context = self.request.context
-        wants_python = context.python is not None and self._python is None
-        self._base = base
-        self._facts = bases.learn(
-            base, user=self._changes.user, python=wants_python, cache=self._session.cache
-        )
-        _check_python(context.python, self._python or self._facts.python, base)
-        assert self._facts.uid is not None
-        assert self._facts.gid is not None
-        code = CodeLayer(
-            context.files,
-            uid=self._facts.uid,
-            gid=self._facts.gid,
-            stat_key=self._stat_key,
-            cache=self._session.cache,
-        )
-        return code, functools.partial(
-            on_top, base.manifest, base.config, changes=self._changes, base_name=base.name
-        )
-
-
-def _check_python(needed: str | None, there: str | None, base: Base) -> None:
-    if needed is None or needed == there:
-        return
-    if there is None:
-        raise errors.ImageError(
-            f"the code needs Python {needed}, and which one {base.name} has can't be told from "
-            f"its config and files; if it is {needed}, say so: python='{needed}'"
-        )
-    raise errors.ImageError(
-        f"the code needs Python {needed}, and {base.name} has {there}; name a base image with "
-        f"{needed}, or submit with Python {there}"
-    )

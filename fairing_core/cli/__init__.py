@@ -17,7 +17,8 @@ from fairing_core import errors, log
 from fairing_core.cli.command import Command, Parser, UsageError
 
 _COMMANDS = {
-    "run": "runs:run_command",
+    "run": "submit:run_command",
+    "plan": "submit:plan_command",
     "ps": "runs:ps_command",
     "status": "runs:status_command",
     "describe": "runs:describe_command",
@@ -40,6 +41,7 @@ Examples:
   fairing run train.py::train -- epochs=3   a function, with its keyword arguments
   fairing run train.py --detach             prints the run's URI and leaves it running
   fairing logs -f train-x7k2m9qp            its output, until it ends
+  fairing plan train.py > run.yaml          what it would send, and what stands in its way
   fairing ps                                what ran and what runs
   fairing why train-x7k2m9qp                what is wrong with it, and what to do next
   fairing build train.py -t HOST/train      an image of it, pushed; no Docker is needed

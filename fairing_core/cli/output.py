@@ -51,6 +51,13 @@ def show_fields(fields: Mapping[str, Any], *, as_json: bool) -> None:
             print(f"{key}\t{_cell(value)}")
 
 
+def exit_code(handle: RunHandle) -> int:
+    """What a command ends with that has seen the run end."""
+    if handle.status is RunStatus.SUCCEEDED:
+        return 0
+    return handle.outcome().exit_code or 1
+
+
 def show_diagnosis(what: str, found: Diagnosis) -> None:
     """What is wrong with `what`, as text; the cause and the next step stand out in a terminal."""
     text = f"{what}: {found}"
@@ -59,6 +66,16 @@ def show_diagnosis(what: str, found: Diagnosis) -> None:
         before, _, step = text.rpartition("\nnext: ")
         text = f"{before}\n\033[1mnext:\033[0m {step}" if before else text
     print(text)
+
+
+def show_report(text: str) -> None:
+    """A plan's report, on stderr; what stands in the way is red in a terminal."""
+    colours = {"ok": 32, "FAIL": 31, "?": 33}
+    for line in text.splitlines():
+        mark = line.split(maxsplit=1)[0] if line.strip() else ""
+        if sys.stderr.isatty() and line.startswith("  ") and mark in colours:
+            line = line.replace(mark, f"\033[{colours[mark]}m{mark}\033[0m", 1)
+        print(line, file=sys.stderr)
 
 
 def run_fields(handle: RunHandle) -> dict[str, Any]:

@@ -1,21 +1,16 @@
-"""``fairing run``, and all that is done to a run afterwards."""
+"""What is done to a run once it is submitted."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 from fairing_core import errors
 from fairing_core.cli.command import UsageError, argument, as_json, command, pairs
-from fairing_core.cli.entry import as_value, load_entry
-from fairing_core.cli.output import run_fields, show_diagnosis, show_fields, show_rows
+from fairing_core.cli.output import exit_code, run_fields, show_diagnosis, show_fields, show_rows
 from fairing_core.interfaces import RunHandle
-from fairing_core.types import RunStatus
 from fairing_core.values import plain
 
 _run = argument("run", metavar="RUN", help="Its name or its URI.")
@@ -24,82 +19,6 @@ _backend = argument("-b", "--backend", help="Whose runs (default: FAIRING_BACKEN
                     "a URI names its own).")  # fmt: skip
 _options = pairs("-o", "--option", dest="backend_options", help="A setting of the backend "
                  "(namespace=lab).")  # fmt: skip
-
-
-@command(
-    argument("entry", metavar="FILE[::FUNCTION]", help="What to run."),
-    argument("rest", nargs="*", metavar="-- ARGS", help="Its arguments."),
-    argument("-b", "--backend", help="Where to run (default: FAIRING_BACKEND, else `local`, or "
-             "`kubernetes` where a registry is named)."),
-    pairs("-o", "--option", dest="backend_options", help="A setting of the backend (`fairing "
-          "backends` lists backends)."),
-    argument("-i", "--input", dest="inputs", action="append", default=[], metavar="PATH",
-             help="A file, folder or glob that travels too."),
-    pairs("-e", "--env", dest="environment", help="An environment variable of the program."),
-    argument("--base-image", metavar="IMAGE", help="What the code is put on (default: "
-             "FAIRING_BASE_IMAGE, else the backend's)."),
-    argument("--registry", metavar="REPOSITORY", help="Where the image goes (default: "
-             "FAIRING_REGISTRY, else the backend's)."),
-    pairs("--deploy", dest="deployer_options", help="An option of the deployer, as JSON or as "
-          "text: namespace=lab, resources='{\"gpu\": 1}'."),
-    argument("--name", help="The run's name (default: made from the file's)."),
-    argument("-d", "--detach", action="store_true", help="Print the run's URI and leave it "
-             "running."),
-    as_json,
-)  # fmt: skip
-def run_command(given: Namespace) -> int:
-    """Runs a script, or a function of one, and shows its output.
-
-    A script gets ARGS as its argv. A function gets them as arguments: NAME=VALUE by keyword,
-    others by position, each read as JSON where it is JSON (3, true, [1, 2]) and as text where not.
-
-    Ctrl-C detaches: the run goes on, and `fairing logs -f` comes back to it.
-
-    Examples:
-      fairing run train.py -- --epochs 3
-      fairing run train.py::train -- epochs=3 rate=0.1
-      fairing run train.py -i data/ -i '*.yaml' --backend local --detach
-      fairing run train.py -b kubernetes --registry HOST/REPOSITORY --deploy timeout=3600
-
-    Exit code: the run's (128 + n when signal n ended it; 130 after Ctrl-C).
-    """
-    from fairing_core import k8s_utils
-    from fairing_core.jobs import TrainJob, inside_run
-    from fairing_core.progress import Progress
-
-    if inside_run():
-        raise errors.Unsupported(
-            "this is inside a run already (FAIRING_RUNTIME is set), where nothing is submitted; "
-            "start the program itself, or unset FAIRING_RUNTIME to start a run of its own"
-        )
-    target, positional, keywords = load_entry(given.entry, given.rest)
-    job = TrainJob(
-        target,
-        given.base_image,
-        given.registry,
-        input_files=given.inputs or None,
-        backend=given.backend,
-        backend_options=given.backend_options,
-        pod_spec_mutators=[k8s_utils.add_env(given.environment)] if given.environment else None,
-        args=positional,
-        kwargs=keywords,
-        deployer_options={key: as_value(text) for key, text in given.deployer_options.items()},
-        name=given.name,
-    )
-    progress = Progress()
-    handle = job.submit(plugins=[progress.plugin()])
-    if given.detach:
-        found = {"name": handle.name, "uri": handle.uri}
-        print(json.dumps(found) if given.as_json else handle.uri)
-        return 0
-    with _output_to_stderr() if given.as_json else contextlib.nullcontext():
-        status = progress.follow(handle)
-    value = _result(handle) if callable(target) and status is RunStatus.SUCCEEDED else None
-    if given.as_json:
-        show_fields({**run_fields(handle), "result": value}, as_json=True)
-    elif value is not None:
-        progress.say(f"returned {value!r}")
-    return _exit_code(handle)
 
 
 @command(_backend, _options, as_json)
@@ -197,7 +116,7 @@ def wait_command(given: Namespace) -> int:
         show_fields(run_fields(handle), as_json=True)
     else:
         print(status)
-    return _exit_code(handle)
+    return exit_code(handle)
 
 
 @command(_runs, _backend, _options)
@@ -231,25 +150,3 @@ def _get(given: Namespace, run: str) -> RunHandle:
     from fairing_core.runs import get_run
 
     return get_run(run, backend=given.backend, backend_options=given.backend_options)
-
-
-def _exit_code(handle: RunHandle) -> int:
-    if handle.status is RunStatus.SUCCEEDED:
-        return 0
-    return handle.outcome().exit_code or 1
-
-
-def _result(handle: RunHandle) -> Any:
-    """What the function returned, or a few words where it can't be shown."""
-    try:
-        return handle.result()
-    except errors.ResultUnavailable as error:
-        print(f"fairing: {error}", file=sys.stderr)
-        return None
-
-
-@contextlib.contextmanager
-def _output_to_stderr() -> Iterator[None]:
-    """The program's output goes to stderr, since stdout is for the JSON alone."""
-    with contextlib.redirect_stdout(sys.stderr):
-        yield

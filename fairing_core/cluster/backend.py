@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from fairing_core import errors
+from fairing_core.cluster import rights
 from fairing_core.cluster.client import Cluster
 from fairing_core.cluster.runs import ClusterRuns
 from fairing_core.interfaces import BackendInterface
@@ -48,21 +49,16 @@ class KubernetesBackend(BackendInterface):
         self.cluster.warm()
 
     def check(self) -> Sequence[Check]:
-        """Whether the API server answers, and this user may submit."""
-        asked = {"group": "batch", "resource": "jobs", "verb": "create"}
+        """Whether the API server answers, and this user may do what runs need."""
         try:
             namespace = self.cluster.namespace
-            review = {
-                "apiVersion": "authorization.k8s.io/v1",
-                "kind": "SelfSubjectAccessReview",
-                "spec": {"resourceAttributes": {**asked, "namespace": namespace}},
-            }
-            path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-            allowed = self.cluster.create(path, review)["status"].get("allowed", False)
+            missing = rights.lacking(self.cluster, namespace)
         except errors.FairingError as exc:
             return (Check("cluster", False, str(exc)),)
-        detail = f"you may {'' if allowed else 'not '}create Jobs in the namespace {namespace!r}"
-        return (Check("cluster", True, self.cluster.server), Check("jobs", allowed, detail))
+        return (
+            Check("cluster", True, self.cluster.server),
+            *rights.checked(missing, namespace),
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.cluster!r})"

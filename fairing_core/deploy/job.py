@@ -12,11 +12,12 @@ from typing import Any
 from fairing_core import errors, names
 from fairing_core.cluster import labels as known
 from fairing_core.cluster.client import Cluster
+from fairing_core.cluster.foresee import checks, refusal
 from fairing_core.cluster.handle import JobRun, collection
 from fairing_core.cluster.why import of_refusal
 from fairing_core.deploy.knobs import pod_patch
 from fairing_core.deploy.pod import NO_SIDECAR, deadline, pod_template
-from fairing_core.types import DeployRequest, PodPatch, PodSpecMutator
+from fairing_core.types import Built, Check, DeployRequest, PodPatch, PodSpecMutator
 from fairing_core.values import replace
 
 CONTAINER = "fairing-job"
@@ -170,23 +171,13 @@ class JobDeployer:
             ClusterError: and its kinds: the cluster refused; nothing is left behind.
             MutatorFailed: a mutator raised.
         """
-        (job,) = manifests
-        namespace = self._namespace or self._cluster.namespace
-        job = {**job, "metadata": {**job["metadata"], "namespace": namespace}}
-        if mutators := (*self._mutators, *mutators):
-            job = _mutated(job, mutators, self._cluster, namespace)
+        job = self._complete(manifests, mutators)
         if self._output:
             sys.stdout.write(json.dumps(job, indent=2) + "\n")
-        path = collection(namespace)
         try:
-            made = self._cluster.create(path, job)
+            made = self._cluster.create(collection(job["metadata"]["namespace"]), job)
         except errors.ClusterError as exc:
-            if exc.status != 409:
-                raise _explained(exc) from exc
-            raise errors.InvalidArgument(
-                f"{job['metadata']['name']!r} is the name of another Job of {namespace!r}; give "
-                "another, or delete that one: fairing rm " + job["metadata"]["name"]
-            ) from exc
+            raise refusal(exc, job) from exc
         run = JobRun(self._cluster, made, backend=self._backend)
         try:
             _await_pod(run)
@@ -195,6 +186,31 @@ class JobDeployer:
             raise
         self.run = run
         return run
+
+    def foresee(
+        self,
+        manifests: Sequence[Mapping[str, Any]],
+        mutators: Sequence[PodSpecMutator],
+        built: Built,
+    ) -> tuple[Sequence[Mapping[str, Any]], Sequence[Check]]:
+        """The Job as `submit` would send it, and what stands in its way.
+
+        Raises:
+            ClusterError: and its kinds: the API server can't be asked.
+            MutatorFailed: a mutator raised.
+        """
+        job = self._complete(manifests, mutators)
+        return (job,), checks(self._cluster, job, platform=built.platform)
+
+    def _complete(
+        self, manifests: Sequence[Mapping[str, Any]], mutators: Sequence[PodSpecMutator]
+    ) -> Mapping[str, Any]:
+        """The Job in its namespace, once the user's own mutators have had its pod."""
+        (job,) = manifests
+        namespace = self._namespace or self._cluster.namespace
+        job = {**job, "metadata": {**job["metadata"], "namespace": namespace}}
+        mutators = (*self._mutators, *mutators)
+        return _mutated(job, mutators, self._cluster, namespace) if mutators else job
 
     # What the original's Job had.
 
@@ -282,14 +298,6 @@ def _mutated(
     return {**job, "spec": {**job["spec"], "template": {**template, "spec": spec}}}
 
 
-def _explained(error: errors.ClusterError) -> errors.ClusterError:
-    """The same, with the policy that refused the Job, if it was one."""
-    found = of_refusal(str(error))
-    if found.kind == "not-admitted":
-        return error
-    return errors.ClusterError(str(found), status=error.status, reason=error.reason)
-
-
 def _await_pod(run: JobRun) -> None:
     """Returns once the cluster has made a pod of it, or has had its time.
 
@@ -303,10 +311,10 @@ def _await_pod(run: JobRun) -> None:
     while time.monotonic() < deadline:
         if run.has_pods() or run.is_suspended():
             return
-        if refusal := run.refusal():
+        if told := run.refusal():
             raise errors.ClusterError(
                 f"the cluster makes no pod of {run.name} in the namespace {run.namespace!r}: "
-                f"{of_refusal(refusal)}",
+                f"{of_refusal(told)}",
                 status=403,
                 reason="FailedCreate",
             )

@@ -6,13 +6,15 @@ import errno
 import os
 import posixpath
 import shutil
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from fairing_core import errors
 from fairing_core.local import files, requirements, staging
 from fairing_core.local.runs import LocalRuns
-from fairing_core.types import PREFIX, BuildContext, BuildRequest, Built, ContextFile
+from fairing_core.types import PREFIX, BuildContext, BuildRequest, Built, Check, ContextFile
 
 
 class LocalBuilder:
@@ -40,9 +42,7 @@ class LocalBuilder:
             InputError: a file is gone, unreadable, or has changed since it was looked at.
             StateError: the disk is full, or can't be written to.
         """
-        files.require_posix()
-        for file in request.context.files:
-            _check_destination(file.destination)
+        _check_possible(request)
         requirements.check(request.context)
         root = self._runs.root
         files.ensure_root(root)
@@ -63,8 +63,28 @@ class LocalBuilder:
             raise
         return Built(folder.as_uri())
 
+    def foresee(self, request: BuildRequest) -> tuple[Built, Sequence[Check]]:
+        """Where the code would go, and whether this interpreter can run it; writes nothing.
+
+        Raises:
+            InvalidDestination: a file's place is not under ``/app``.
+        """
+        _check_possible(request)
+        built = Built((self._runs.root / "not-unpacked-yet").as_uri())
+        try:
+            requirements.check(request.context)
+        except errors.MissingRequirements as exc:
+            return built, [Check("requirements", False, str(exc))]
+        return built, [Check("requirements", True, f"{sys.executable} meets them")]
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._runs!r})"
+
+
+def _check_possible(request: BuildRequest) -> None:
+    files.require_posix()
+    for file in request.context.files:
+        _check_destination(file.destination)
 
 
 def _check_destination(destination: str) -> None:

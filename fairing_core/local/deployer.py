@@ -11,7 +11,7 @@ from fairing_core.local import files, places
 from fairing_core.local.handle import LocalRun
 from fairing_core.local.launch import launch
 from fairing_core.local.runs import LocalRuns
-from fairing_core.types import DeployRequest, PodPatch, PodSpecMutator
+from fairing_core.types import Built, Check, DeployRequest, PodPatch, PodSpecMutator
 from fairing_core.values import replace
 
 logger = log.named(__name__)
@@ -160,8 +160,7 @@ class LocalDeployer:
                 f"the local backend runs what its own builder unpacks, not the image {image}; "
                 "leave out the builder, or name a backend that runs images"
             )
-        ignored = [*manifest["ignored"], *map(_named, (*self._mutators, *mutators))]
-        if ignored:
+        if ignored := self._in_vain(manifest, mutators):
             logger.warning("the local backend ignores what is for clusters: %s", ", ".join(ignored))
         run = self._home.new(manifest["name"])
         launch(
@@ -175,6 +174,23 @@ class LocalDeployer:
             grace=self._grace,
         )
         return run
+
+    def foresee(
+        self,
+        manifests: Sequence[Mapping[str, Any]],
+        mutators: Sequence[PodSpecMutator],
+        built: Built,
+    ) -> tuple[Sequence[Mapping[str, Any]], Sequence[Check]]:
+        """What `submit` would start; what of it is for clusters alone is ignored, and named."""
+        (manifest,) = manifests
+        ignored = self._in_vain(manifest, mutators)
+        told = f"ignored, for clusters only: {', '.join(ignored)}" if ignored else "all are heeded"
+        return manifests, [Check("options", True, told)]
+
+    def _in_vain(
+        self, manifest: Mapping[str, Any], mutators: Sequence[PodSpecMutator]
+    ) -> Sequence[str]:
+        return [*manifest["ignored"], *map(_named, (*self._mutators, *mutators))]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._home!r})"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fairing_core import LocalBackend, RunStatus, Source, TrainJob, errors, get_run, k8s_utils
-from fairing_core.jobs import as_source, entry_name, folder_of
+from fairing_core.jobs import as_source, folder_of
 from fairing_core.names import random_name
 
 
@@ -68,7 +68,7 @@ def test_an_argument_that_no_process_can_take_is_refused(
      (functools.partial(len, "x"), "len"), (Trainer(), "trainer"), ("ж.py", "run")],
 )  # fmt: skip
 def test_a_fresh_name_is_a_dns_label_that_begins_as_the_entry(entry: Any, slug: str) -> None:
-    assert re.fullmatch(rf"{slug}-[a-z2-9]{{8}}", random_name(entry_name(as_source(entry))))
+    assert re.fullmatch(rf"{slug}-[a-z2-9]{{8}}", random_name(as_source(entry).title))
 
 
 def test_settings_are_looked_for_beside_the_entry(tmp_path: Path) -> None:

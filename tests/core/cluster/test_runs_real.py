@@ -431,7 +431,7 @@ def _everything(lab: Lab) -> None:
 
 def _as_somebody(lab: Lab, tmp_path: Path, **less: str) -> Lab:
     """The lab of a service account that has the Role, less one verb."""
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     role = yaml.safe_load(ROLE.read_text())
     for rule in role["rules"]:

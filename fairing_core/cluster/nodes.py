@@ -1,0 +1,118 @@
+"""Whether a cluster has a node that can hold a pod."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from fairing_core import errors
+from fairing_core.cluster.client import Cluster
+from fairing_core.types import Check
+
+Object = Mapping[str, Any]
+
+
+def check(cluster: Cluster, pod: Object, platform: str | None) -> Check:
+    """Whether some node has the room, the labels and the platform; what runs there is left out."""
+    try:
+        nodes = cluster.listed("/api/v1/nodes")
+    except errors.ClusterDenied:
+        return Check("nodes", None, "whether one can hold it is not known: you may not list nodes")
+    reasons: Counter[str] = Counter()
+    for node in nodes:
+        if (reason := unfit(pod, node, platform)) is None:
+            told = f"{node['metadata']['name']} can hold it, when it is free"
+            return Check("nodes", True, told + _unseen(pod))
+        reasons[reason] += 1
+    told = "; ".join(f"{number} {reason}" for reason, number in reasons.most_common())
+    return Check(
+        "nodes", False, f"of {len(nodes)} nodes none can hold it: {told or 'none is there'}"
+    )
+
+
+def unfit(pod: Object, node: Object, platform: str | None) -> str | None:
+    """Why the node can never hold the pod; None if it can, once it is free."""
+    spec, status = pod["spec"], node["status"]
+    info = status.get("nodeInfo") or {}
+    own = f"{info.get('operatingSystem')}/{info.get('architecture')}"
+    if platform and "architecture" in info and not f"{platform}/".startswith(f"{own}/"):
+        return f"is {own}, and the image is for {platform}"
+    labels = node["metadata"].get("labels") or {}
+    for key, value in (spec.get("nodeSelector") or {}).items():
+        if labels.get(key) != value:
+            return f"lacks the label {key}={value}"
+    for taint in node["spec"].get("taints") or ():
+        if taint["effect"] != "PreferNoSchedule" and not _tolerated(taint, spec):
+            return f"has the taint {taint['key']}={taint.get('value', '')}:{taint['effect']}"
+    room = status.get("allocatable") or {}
+    for resource, amount in requests(spec).items():
+        there = room.get(resource, "0")
+        if amount > _number(there):
+            return f"has {resource}={there}, and {_shown(amount, spec, resource)} is asked for"
+    return None
+
+
+def requests(spec: Object) -> dict[str, Decimal]:
+    """What a pod asks for, by resource: its containers' sum, or the most of its init containers.
+
+    Source: Kubernetes, Sidecar and init containers, Resource sharing within containers.
+    """
+    total = _summed(spec["containers"])
+    for container in spec.get("initContainers") or ():
+        for resource, amount in _summed([container]).items():
+            total[resource] = max(total.get(resource, Decimal(0)), amount)
+    return total
+
+
+def _summed(containers: Sequence[Object]) -> dict[str, Decimal]:
+    total: dict[str, Decimal] = {}
+    for container in containers:
+        resources = container.get("resources") or {}
+        asked = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
+        for resource, amount in asked.items():
+            total[resource] = total.get(resource, Decimal(0)) + _number(amount)
+    return total
+
+
+def _number(quantity: object) -> Decimal:
+    from kubernetes import utils
+
+    parse: Any = utils.parse_quantity
+    number: Decimal = parse(quantity)
+    return number
+
+
+def _shown(amount: Decimal, spec: Object, resource: str) -> str:
+    """The amount in the words of the pod, where one container asks for all of it."""
+    said = [
+        (container.get("resources") or {}).get(kind, {}).get(resource)
+        for container in spec["containers"]
+        for kind in ("requests", "limits")
+    ]
+    exact = [one for one in said if one is not None and _number(one) == amount]
+    return str(exact[0] if exact else f"{amount.normalize():f}")
+
+
+def _tolerated(taint: Object, spec: Object) -> bool:
+    return any(_tolerates(one, taint) for one in spec.get("tolerations") or ())
+
+
+def _tolerates(toleration: Object, taint: Object) -> bool:
+    """Source: Kubernetes, Taints and Tolerations."""
+    if toleration.get("effect") not in (None, "", taint["effect"]):
+        return False
+    if toleration.get("key") not in (None, "", taint["key"]):
+        return False
+    exists = toleration.get("operator") == "Exists"
+    return exists or (toleration.get("value") or "") == (taint.get("value") or "")
+
+
+def _unseen(pod: Object) -> str:
+    return "".join(_left_out(pod["spec"]))
+
+
+def _left_out(spec: Object) -> Iterator[str]:
+    if spec.get("affinity"):
+        yield "; its affinity was not looked at"

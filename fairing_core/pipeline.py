@@ -1,0 +1,159 @@
+"""The pipeline: source -> context -> image -> manifests -> run, read top to bottom in `launch`.
+
+`plan` walks the same way and stops before anything is built or sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+from fairing_core import errors, limits, log, names
+from fairing_core.choices import Choices, Order
+from fairing_core.interfaces import (
+    Builder,
+    Deployer,
+    ForeseeingBuilder,
+    ForeseeingDeployer,
+    Preprocessor,
+    RunHandle,
+)
+from fairing_core.plans import Plan
+from fairing_core.plugins import Plugins
+from fairing_core.types import BuildRequest, Built, Check, DeployRequest, Source
+
+logger = log.named(__name__)
+
+NOT_BUILT = "not-built-yet"
+"""The image in a plan where the builder can't tell what it will be called."""
+
+
+class Launched(NamedTuple):
+    """The parts that made a run, and its handle."""
+
+    preprocessor: Preprocessor
+    builder: Builder
+    deployer: Deployer
+    handle: RunHandle
+
+
+def launch(order: Order, *, plugins: Iterable[object] = ()) -> Launched:
+    """Runs what was ordered."""
+    ready = _Ready(order, plugins)
+    built = ready.built()
+    handle = ready.deployer.submit(ready.manifests(built), order.mutators)
+    ready.hub.emit("submitted", uri=handle.uri, name=handle.name)
+    return Launched(ready.preprocessor, ready.builder, ready.deployer, handle)
+
+
+def plan(order: Order, *, plugins: Iterable[object] = (), build: bool = False) -> Plan:
+    """What `launch` would send, and what stands in its way.
+
+    Args:
+        order: what to run.
+        plugins: objects with `hookimpl` methods, for this plan alone.
+        build: whether the image is built, so that the plan can be sent as it is.
+    """
+    ready = _Ready(order, plugins)
+    checks: list[Check] = []
+    if build:
+        built = ready.built()
+    elif isinstance(ready.builder, ForeseeingBuilder):
+        built, found = ready.builder.foresee(ready.request)
+        checks += found
+    else:
+        built = Built(NOT_BUILT)
+        checks.append(_unasked("image", ready.builder, "what it will build"))
+    manifests = ready.manifests(built)
+    if isinstance(ready.deployer, ForeseeingDeployer):
+        manifests, found = ready.deployer.foresee(manifests, order.mutators, built)
+        checks += found
+    else:
+        checks.append(_unasked("cluster", ready.deployer, "what stands in the way"))
+    return Plan(
+        ready.name,
+        built.image,
+        ready.request.context,
+        manifests=tuple(manifests),
+        checks=tuple(checks),
+    )
+
+
+class _Ready:
+    """The parts that were chosen for an order, and its source, packaged."""
+
+    def __init__(self, order: Order, plugins: Iterable[object]) -> None:
+        self._order = order
+        self.hub = hub = Plugins(extra=plugins)
+        self._choices = choices = Choices(order, hub)
+        self.deployer, self.preprocessor = choices.deployer(), choices.preprocessor()
+        if ignored := choices.ignored():
+            logger.warning("backend %r ignores: %s", choices.backend.name, ", ".join(ignored))
+        self._arguments = _script_arguments(order.source)
+        self.name = order.name or names.random_name(order.source.title)
+        names.check_name(self.name)
+        choices.backend.warm()
+
+        hub.emit("packaging")
+        context = self.preprocessor.preprocess(order.source)
+        hub.emit("packaged", files=len(context.files), bytes=context.size, digest=context.digest)
+
+        self.request = BuildRequest(
+            context,
+            base_image=choices.base_image(),
+            registry=choices.registry(),
+            registries=choices.registries(),
+            registry_for=choices.registry_for,
+            report=hub.emit,
+        )
+        self.builder = choices.builder(self.request)
+        if reason := self.builder.supports(self.request):
+            raise errors.Unsupported(
+                f"builder {type(self.builder).__name__} can't build this: {reason}"
+            )
+
+    def built(self) -> Built:
+        """The image, once it is built."""
+        self.hub.emit("building", builder=type(self.builder).__name__)
+        built = self.builder.build(self.request)
+        self.hub.emit("built", image=built.image)
+        return built
+
+    def manifests(self, built: Built) -> Sequence[Mapping[str, Any]]:
+        """What is to be run, as objects."""
+        backend, context = self._choices.backend, self.request.context
+        image = built.image if backend.needs_image else ""
+        return self.deployer.render(
+            DeployRequest(
+                self._choices.pulled(built.image),
+                context.command,
+                args=self._arguments,
+                workdir=context.workdir,
+                name=self.name,
+                patches=(
+                    *self.hub.pod_patches(backend.name, "train", image),
+                    *self.hub.backend_patches(backend, "train", image),
+                    *self._order.patches,
+                ),
+                returns=self._order.source.kind == "function",
+                uid=built.uid,
+                gid=built.gid,
+            )
+        )
+
+
+def _script_arguments(source: Source) -> tuple[str, ...]:
+    if source.kind == "function":
+        return ()
+    for number, argument in enumerate(source.args):
+        if not isinstance(argument, str):
+            raise errors.InvalidArgument(
+                f"args[{number}] = {argument!r} is a {type(argument).__name__}; "
+                "a script's arguments are texts"
+            )
+        limits.check_argument(argument, f"args[{number}]")
+    return cast("tuple[str, ...]", source.args)
+
+
+def _unasked(name: str, part: object, what: str) -> Check:
+    return Check(name, None, f"{type(part).__name__} has no foresee(), so {what} is not known")
