@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fairing_core.interfaces import Storage as Storage
     from fairing_core.jobs import TrainJob as TrainJob
     from fairing_core.local import LocalBackend as LocalBackend
+    from fairing_core.plans import Plan as Plan
     from fairing_core.runs import get_run as get_run
     from fairing_core.runs import list_runs as list_runs
     from fairing_core.types import BuildContext as BuildContext
@@ -66,6 +67,7 @@ _ROOMS = {
     ),
     "jobs": ("TrainJob",),
     "local": ("LocalBackend",),
+    "plans": ("Plan",),
     "runs": ("get_run", "list_runs"),
     "types": (
         "BuildContext",

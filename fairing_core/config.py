@@ -16,7 +16,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, TypeVar, cast, overload
 
 from fairing_core.interfaces import Builder, Deployer, Preprocessor, RunHandle
 from fairing_core.jobs import as_source, folder_of, inside_run
@@ -25,6 +25,7 @@ from fairing_core.types import PodPatch, Source
 if TYPE_CHECKING:
     from fairing_core.choices import Order, Part
     from fairing_core.pipeline import Launched
+    from fairing_core.plans import Plan
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -75,8 +76,15 @@ class Config:
         """How it is run, with that deployer's options."""
         self._say("deployer", name, options)
 
-    def run(self) -> Ran:
+    @overload
+    def run(self, *, dry_run: Literal[False] = False) -> Ran: ...
+    @overload
+    def run(self, *, dry_run: Literal[True]) -> Plan: ...
+    def run(self, *, dry_run: bool = False) -> Ran | Plan:
         """Packages, builds and runs; shows the output until the run ends.
+
+        Args:
+            dry_run: True builds and sends nothing, and gives the plan of it.
 
         Returns:
             The preprocessor, builder and deployer that did it, and the run as ``.handle``.
@@ -96,6 +104,10 @@ class Config:
         else:
             executable = options.get("executable")
             source = Source("script", None if executable is None else Path(executable))
+        if dry_run:
+            from fairing_core.pipeline import plan
+
+            return plan(self._order(source, name, options))
         return self._launch(source, name, options)
 
     def fn(self, function: Callable[_P, _T]) -> Callable[_P, RunHandle]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -24,12 +24,10 @@ def check(cluster: Cluster, pod: Object, platform: str | None) -> Check:
     for node in nodes:
         if (reason := unfit(pod, node, platform)) is None:
             told = f"{node['metadata']['name']} can hold it, when it is free"
-            return Check("nodes", True, told + _unseen(pod))
+            return Check("nodes", True, told + _unseen(pod["spec"]))
         reasons[reason] += 1
-    told = "; ".join(f"{number} {reason}" for reason, number in reasons.most_common())
-    return Check(
-        "nodes", False, f"of {len(nodes)} nodes none can hold it: {told or 'none is there'}"
-    )
+    told = "; ".join(f"{_count(number)}: {why}" for why, number in reasons.most_common())
+    return Check("nodes", False, f"none can hold it: {told or 'there is none'}")
 
 
 def unfit(pod: Object, node: Object, platform: str | None) -> str | None:
@@ -38,19 +36,19 @@ def unfit(pod: Object, node: Object, platform: str | None) -> str | None:
     info = status.get("nodeInfo") or {}
     own = f"{info.get('operatingSystem')}/{info.get('architecture')}"
     if platform and "architecture" in info and not f"{platform}/".startswith(f"{own}/"):
-        return f"is {own}, and the image is for {platform}"
+        return f"{own}, and the image is for {platform}"
     labels = node["metadata"].get("labels") or {}
     for key, value in (spec.get("nodeSelector") or {}).items():
         if labels.get(key) != value:
-            return f"lacks the label {key}={value}"
+            return f"no label {key}={value}"
     for taint in node["spec"].get("taints") or ():
         if taint["effect"] != "PreferNoSchedule" and not _tolerated(taint, spec):
-            return f"has the taint {taint['key']}={taint.get('value', '')}:{taint['effect']}"
+            return f"the taint {taint['key']}={taint.get('value', '')}:{taint['effect']}"
     room = status.get("allocatable") or {}
     for resource, amount in requests(spec).items():
         there = room.get(resource, "0")
         if amount > _number(there):
-            return f"has {resource}={there}, and {_shown(amount, spec, resource)} is asked for"
+            return f"{resource}={there} there, {_shown(amount, spec, resource)} asked for"
     return None
 
 
@@ -109,10 +107,9 @@ def _tolerates(toleration: Object, taint: Object) -> bool:
     return exists or (toleration.get("value") or "") == (taint.get("value") or "")
 
 
-def _unseen(pod: Object) -> str:
-    return "".join(_left_out(pod["spec"]))
+def _count(number: int) -> str:
+    return "1 node" if number == 1 else f"{number} nodes"
 
 
-def _left_out(spec: Object) -> Iterator[str]:
-    if spec.get("affinity"):
-        yield "; its affinity was not looked at"
+def _unseen(spec: Object) -> str:
+    return "; its affinity was not looked at" if spec.get("affinity") else ""

@@ -25,8 +25,8 @@ __version__ = "0"
 _PUBLIC = (  # noqa: SIM905 - as a literal it would fill half a page
     "BackendInterface BuildContext BuildRequest Builder Built Check ContextFile Credentials "
     "DeployRequest Deployer Diagnosis Event FairingError KubernetesBackend LocalBackend Outcome "
-    "PLUGIN_API PodPatch Preprocessor Registry RunHandle RunStatus Runs Snapshot Source Storage "
-    "StoredObject TrainJob config errors get_run hookimpl k8s_utils list_runs"
+    "PLUGIN_API Plan PodPatch Preprocessor Registry RunHandle RunStatus Runs Snapshot Source "
+    "Storage StoredObject TrainJob config errors get_run hookimpl k8s_utils list_runs"
 ).split()
 __all__ = list(_PUBLIC)
 
@@ -197,6 +197,8 @@ _CLASSES = {
     "BackendInterface",
     "Builder",
     "Deployer",
+    "ForeseeingBuilder",
+    "ForeseeingDeployer",
     "Preprocessor",
     "Registry",
     "RunHandle",
@@ -214,7 +216,9 @@ def _config(name: str) -> ModuleType:
     def fn(function: Any) -> Any:
         return function
 
-    def run() -> tuple[Inert, ...]:
+    def run(*, dry_run: bool = False) -> Any:
+        if dry_run:
+            return Inert("plan")
         return tuple(Inert(part) for part in ("preprocessor", "builder", "deployer"))
 
     values = dict.fromkeys(("reset", "set_preprocessor", "set_builder", "set_deployer"), nothing)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fairing_core.build.append import AppendBuilder
-from fairing_core.types import BuildContext, BuildRequest, Built, ContextFile, RegistryAccess
+from fairing_core.types import BuildContext, BuildRequest, Built, Check, ContextFile, RegistryAccess
 from tests.core.build.harness import inline, sha256
 from tests.core.images.registry import FakeRegistry
 
@@ -33,14 +33,22 @@ class Builds:
     access: dict[str, RegistryAccess] = field(default_factory=dict)
     credentials: dict[str, str] = field(default_factory=dict)
 
-    def __call__(
+    def __call__(self, *arguments: Any, **more: Any) -> Built:
+        builder, request = self._asked(*arguments, **more)
+        return builder.build(request)
+
+    def foresee(self, *arguments: Any, **more: Any) -> tuple[Built, Sequence[Check]]:
+        builder, request = self._asked(*arguments, **more)
+        return builder.foresee(request)
+
+    def _asked(
         self,
         registry: FakeRegistry | str,
         *files: ContextFile,
         base: FakeRegistry | str | None = None,
         python: str | None = None,
         **options: Any,
-    ) -> Built:
+    ) -> tuple[AppendBuilder, BuildRequest]:
         target = registry if isinstance(registry, str) else registry.host
         if not isinstance(base, str):
             base = f"{base.host if base else target}/base:1"
@@ -52,7 +60,7 @@ class Builds:
             registries=self.access,
             report=self.report,
         )
-        return AppendBuilder(**options).build(request)
+        return AppendBuilder(**options), request
 
     def report(self, name: str, /, **fields: str | int | float) -> None:
         self.events.append((name, fields))

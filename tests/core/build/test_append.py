@@ -627,3 +627,56 @@ def test_an_interrupted_layout_leaves_nothing(
     assert time.monotonic() - began < 3
     assert (running.returncode, "Traceback" in told) == (130, False)
     assert list(out.iterdir()) == []
+
+
+# --- what would be made ---------------------------------------------------------------------------
+
+
+ENV = ["PATH=/usr/local/bin:/usr/bin", "PYTHON_VERSION=3.11.9"]
+
+
+def said(checks: Any) -> dict[str, bool | None]:
+    return {check.name: check.ok for check in checks}
+
+
+def test_what_is_foreseen_is_what_is_then_built(build: Builds, registry: FakeRegistry) -> None:
+    registry.image("base", "1", config={"config": {"Env": ENV, "User": "7:8"}})
+    foreseen, checks = build.foresee(registry, python="3.11", tag="v1")
+    assert foreseen.image == f"{registry.host}/app:v1"
+    assert said(checks) == {"base image": True, "push": True, "user": True, "python": True}
+    assert not registry.manifests.get("app")
+    assert not registry.blobs.get("app")
+    built = build(registry, python="3.11", tag="v1")
+    assert (foreseen.uid, foreseen.gid, foreseen.python) == (7, 8, "3.11")
+    again, _ = build.foresee(registry, python="3.11", tag="v1")
+    assert again == built
+    shutil.rmtree(build.home / "cache")
+    assert build.foresee(registry, python="3.11", tag="v1")[0] == built
+
+
+def test_a_base_that_can_not_be_built_on_is_foreseen(build: Builds, registry: FakeRegistry) -> None:
+    foreseen, checks = build.foresee(registry)
+    assert said(checks) == {"base image": False, "push": True}
+    assert foreseen.uid is None
+
+
+def test_a_python_that_the_base_lacks_is_foreseen(build: Builds, registry: FakeRegistry) -> None:
+    registry.image("base", "1", config={"config": {"Env": ENV}})
+    _, checks = build.foresee(registry, python="3.9")
+    assert said(checks) == {"base image": True, "push": True, "user": True, "python": False}
+    assert "needs Python 3.9" in checks[-1].detail
+
+
+def test_a_push_that_will_be_refused_is_foreseen(build: Builds, registry: FakeRegistry) -> None:
+    registry.image("base", "1")
+    registry.script("POST", "/blobs/uploads/", refusal(403, "DENIED", "not yours"))
+    foreseen, checks = build.foresee(registry)
+    assert said(checks)["push"] is False
+    assert "@" not in foreseen.image
+
+
+def test_a_folder_needs_no_push(build: Builds, registry: FakeRegistry, tmp_path: Path) -> None:
+    registry.image("base", "1")
+    _, checks = build.foresee(registry, push=False, output=tmp_path / "x.oci")
+    assert said(checks) == {"base image": True, "user": True}
+    assert not (tmp_path / "x.oci").exists()

@@ -279,3 +279,32 @@ def test_why_says_so_where_nothing_is_wrong(fairing: Fairing) -> None:
     assert fairing("run", "train.py", "--name", "good").returncode == 0
     assert "nothing is wrong" in fairing("why", "good").stdout
     assert json.loads(fairing("why", "good", "--json").stdout)["diagnosis"] is None
+
+
+def test_plan_prints_yaml_on_stdout_and_the_report_on_stderr(
+    fairing: Fairing, tmp_path: Path
+) -> None:
+    import yaml
+
+    done = fairing("plan", "train.py", "--name", "x", "--", "--epochs", "3")
+    (manifest,) = yaml.safe_load_all(done.stdout)
+    assert (manifest["name"], manifest["args"]) == ("x", ["--epochs", "3"])
+    assert "/app/train.py" in done.stderr
+    assert json.loads(fairing("ps", "--json").stdout) == []
+
+
+def test_plan_in_json_has_files_checks_and_objects(fairing: Fairing) -> None:
+    found = json.loads(fairing("plan", "train.py", "--json").stdout)
+    assert found["manifests"][0]["kind"] == "LocalRun"
+    assert {"destination", "size", "mode", "reason"} == set(found["files"][0])
+    assert all(check["ok"] for check in found["checks"])
+    assert found["is_built"] is False
+
+
+def test_plan_ends_with_1_where_something_stands_in_the_way(
+    fairing: Fairing, tmp_path: Path
+) -> None:
+    (tmp_path / "requirements.txt").write_text("no-such-distribution\n")
+    done = fairing("plan", "train.py", "-i", "requirements.txt")
+    assert done.returncode == 1
+    assert "FAIL  requirements" in done.stderr

@@ -26,6 +26,8 @@ from tests.bench.kubernetes import client
 from tests.bench.registry import Registry
 from tests.core.cluster.api import Api
 
+ROLE = Path(__file__).parents[3] / "examples" / "cluster" / "role.yaml"
+
 
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[Api]:
@@ -168,3 +170,22 @@ def wire(lab: Lab, tmp_path: Path) -> Iterator[Wire]:
     wire = Wire(lab.cluster.server, lab.config, tmp_path)
     yield wire
     wire.close()
+
+
+def as_somebody(lab: Lab, tmp_path: Path, **less: str) -> Lab:
+    """The lab of a service account that has the Role, less one verb."""
+    import yaml
+
+    role = yaml.safe_load(ROLE.read_text())
+    for rule in role["rules"]:
+        for resource, verb in less.items():
+            if rule["resources"] == [resource.replace("_", "/")]:
+                rule["verbs"].remove(verb)
+    role["rules"] = [rule for rule in role["rules"] if rule["verbs"]]
+    role["metadata"]["namespace"] = lab.namespace
+    lab.bench.apply(role)
+    lab.bench.kubectl("create", "serviceaccount", "somebody")
+    subject = f"--serviceaccount={lab.namespace}:somebody"
+    lab.bench.kubectl("create", "rolebinding", "fairing", "--role=fairing", subject)
+    config = lab.bench.kubeconfig("somebody", tmp_path / "somebody")
+    return Lab(lab.bench, lab.image, lab.user_image, config)

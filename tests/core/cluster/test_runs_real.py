@@ -17,7 +17,7 @@ from fairing_core.cluster.runs import ClusterRuns
 from fairing_core.deploy.job import JobDeployer
 from fairing_core.types import PodPatch, RunStatus
 from tests.bench.kubernetes import cluster as bench_cluster
-from tests.core.cluster.conftest import Lab, Wire
+from tests.core.cluster.conftest import Lab, Wire, as_somebody
 
 SECONDS = 60.0
 LONG = (
@@ -412,10 +412,8 @@ def test_wrong_credentials_are_told(lab: Lab, tmp_path: Path) -> None:
 
 # --- rights ---------------------------------------------------------------------------------------
 
-ROLE = Path(__file__).parents[3] / "examples" / "cluster" / "role.yaml"
 
-
-def _everything(lab: Lab) -> None:
+def everything(lab: Lab) -> None:
     run = lab.submit("print('x')")
     assert "".join(run.logs(follow=True)) == "x\n"
     run.wait(SECONDS)
@@ -429,27 +427,8 @@ def _everything(lab: Lab) -> None:
     run.delete()
 
 
-def _as_somebody(lab: Lab, tmp_path: Path, **less: str) -> Lab:
-    """The lab of a service account that has the Role, less one verb."""
-    import yaml
-
-    role = yaml.safe_load(ROLE.read_text())
-    for rule in role["rules"]:
-        for resource, verb in less.items():
-            if rule["resources"] == [resource.replace("_", "/")]:
-                rule["verbs"].remove(verb)
-    role["rules"] = [rule for rule in role["rules"] if rule["verbs"]]
-    role["metadata"]["namespace"] = lab.namespace
-    lab.bench.apply(role)
-    lab.bench.kubectl("create", "serviceaccount", "somebody")
-    subject = f"--serviceaccount={lab.namespace}:somebody"
-    lab.bench.kubectl("create", "rolebinding", "fairing", "--role=fairing", subject)
-    config = lab.bench.kubeconfig("somebody", tmp_path / "somebody")
-    return Lab(lab.bench, lab.image, lab.user_image, config)
-
-
 def test_the_role_of_the_example_is_enough_for_everything(lab: Lab, tmp_path: Path) -> None:
-    _everything(_as_somebody(lab, tmp_path))
+    everything(as_somebody(lab, tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -460,9 +439,9 @@ def test_the_role_of_the_example_is_enough_for_everything(lab: Lab, tmp_path: Pa
 def test_a_verb_that_is_missing_is_named(
     lab: Lab, tmp_path: Path, resource: str, verb: str
 ) -> None:
-    somebody = _as_somebody(lab, tmp_path, **{resource: verb})
+    somebody = as_somebody(lab, tmp_path, **{resource: verb})
     with pytest.raises(errors.ClusterDenied) as caught:
-        _everything(somebody)
+        everything(somebody)
     resource = resource.replace("_", "/")
     found = caught.value
     assert (found.verb, found.resource, found.namespace) == (verb, resource, lab.namespace)
