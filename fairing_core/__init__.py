@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from fairing_core.types import RunStatus as RunStatus
     from fairing_core.types import Snapshot as Snapshot
     from fairing_core.types import Source as Source
+    from fairing_core.types import Step as Step
     from fairing_core.types import StoredObject as StoredObject
 
 _ROOMS = {
@@ -84,6 +85,7 @@ _ROOMS = {
         "RunStatus",
         "Snapshot",
         "Source",
+        "Step",
         "StoredObject",
     ),
 }

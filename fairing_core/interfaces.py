@@ -33,8 +33,12 @@ if TYPE_CHECKING:  # dataclasses take longer to import than all of this
         Snapshot,
         Source,
         Stage,
+        Step,
         StoredObject,
     )
+
+
+_WORTH = 0.05  # seconds from which on a line says what a step took
 
 
 @runtime_checkable
@@ -245,6 +249,19 @@ class RunHandle(ABC):
         moments = {"started": self.started, "ended": self.ended}
         return [Event(name, at.timestamp()) for name, at in moments.items() if at is not None]
 
+    def note(self, steps: Sequence[Step]) -> None:
+        """Keeps what was measured while the run was made, where the backend has a place for it."""
+        return
+
+    def timeline(self) -> Sequence[Step]:
+        """When each step of the run was and what it took: from packaging to the program's end."""
+        from fairing_core.types import Step
+
+        if self.started is None:
+            return ()
+        seconds = None if self.ended is None else (self.ended - self.started).total_seconds()
+        return (Step("run", self.started.timestamp(), seconds),)
+
     def why(self) -> Diagnosis | None:
         """What keeps the run from going well, and what to do next; None where nothing does."""
         from fairing_core.diagnosis import of_program
@@ -366,25 +383,32 @@ class RunHandle(ABC):
         return self.uri
 
     def __repr__(self) -> str:
-        try:
-            status: str = self.status
-        except errors.RunNotFound:
-            status = "deleted"
-        return f"<{type(self).__name__} {self.name} {status} {self.uri}>"
+        status, took = self._told()
+        return f"<{type(self).__name__} {self.name} {status}{took and f' ({took})'} {self.uri}>"
 
     def _repr_html_(self) -> str:
         import html
 
-        try:
-            status: str = self.status
-        except errors.RunNotFound:
-            status = "deleted"
-        rows = {"run": self.name, "status": status, "uri": self.uri}
+        status, took = self._told()
+        rows = {"run": self.name, "status": status, "took": took, "uri": self.uri}
         cells = "".join(
             f"<tr><th style='text-align:left'>{key}</th><td>{html.escape(value)}</td></tr>"
             for key, value in rows.items()
+            if value
         )
         return f"<table>{cells}</table>"
+
+    def _told(self) -> tuple[str, str]:
+        """The status, and what each step took, in a line; for people, so that nothing is raised."""
+        try:
+            status: str = self.status
+            steps = self.timeline()
+        except errors.RunNotFound:
+            return "deleted", ""
+        except errors.FairingError as error:
+            return f"unknown: {type(error).__name__}", ""
+        took = {step.name: step.seconds for step in steps if (step.seconds or 0.0) >= _WORTH}
+        return status, ", ".join(f"{name} {seconds:.1f} s" for name, seconds in took.items())
 
 
 class Runs(Protocol):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -20,7 +21,7 @@ from fairing_core.interfaces import (
 )
 from fairing_core.plans import Plan
 from fairing_core.plugins import Plugins
-from fairing_core.types import BuildRequest, Built, Check, DeployRequest, Source
+from fairing_core.types import BuildRequest, Built, Check, DeployRequest, Source, Step
 
 logger = log.named(__name__)
 
@@ -42,7 +43,8 @@ def launch(order: Order, *, plugins: Iterable[object] = ()) -> Launched:
     ready = _Ready(order, plugins)
     built = ready.built()
     handle = ready.deployer.submit(ready.manifests(built), order.mutators)
-    ready.hub.emit("submitted", uri=handle.uri, name=handle.name)
+    ready.emit("submitted", uri=handle.uri, name=handle.name)
+    handle.note(ready.steps())
     return Launched(ready.preprocessor, ready.builder, ready.deployer, handle)
 
 
@@ -94,9 +96,11 @@ class _Ready:
         names.check_name(self.name)
         choices.backend.warm()
 
-        hub.emit("packaging")
+        self._times: dict[str, float] = {}
+        self._pushing = 0.0
+        self.emit("packaging")
         context = self.preprocessor.preprocess(order.source)
-        hub.emit("packaged", files=len(context.files), bytes=context.size, digest=context.digest)
+        self.emit("packaged", files=len(context.files), bytes=context.size, digest=context.digest)
 
         self.request = BuildRequest(
             context,
@@ -104,7 +108,7 @@ class _Ready:
             registry=choices.registry(),
             registries=choices.registries(),
             registry_for=choices.registry_for,
-            report=hub.emit,
+            report=self.emit,
         )
         self.builder = choices.builder(self.request)
         if reason := self.builder.supports(self.request):
@@ -112,11 +116,30 @@ class _Ready:
                 f"builder {type(self.builder).__name__} can't build this: {reason}"
             )
 
+    def emit(self, name: str, /, **fields: str | int | float) -> None:
+        """Tells the plugins of a step, and notes its time."""
+        self._times[name] = time.time()
+        if name == "pushed":
+            self._pushing = float(fields.get("seconds", 0.0))
+        self.hub.emit(name, **fields)
+
+    def steps(self) -> list[Step]:
+        """What each step took, up to the submit."""
+        times = self._times
+        spans = {"package": ("packaging", "packaged"), "build": ("building", "built")}
+        found = [
+            Step(name, times[begun], times[ended] - times[begun])
+            for name, (begun, ended) in spans.items()
+        ]
+        if "pushed" in times:
+            found.append(Step("push", times["pushed"] - self._pushing, self._pushing))
+        return [*found, Step("submit", times["built"], times["submitted"] - times["built"])]
+
     def built(self) -> Built:
         """The image, once it is built."""
-        self.hub.emit("building", builder=type(self.builder).__name__)
+        self.emit("building", builder=type(self.builder).__name__)
         built = self.builder.build(self.request)
-        self.hub.emit("built", image=built.image)
+        self.emit("built", image=built.image)
         return built
 
     def manifests(self, built: Built) -> Sequence[Mapping[str, Any]]:

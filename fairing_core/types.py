@@ -268,6 +268,19 @@ class Event:
 
 
 @frozen
+class Step:
+    """One step on a run's way: `began` is a POSIX time, `seconds` what it took, None while it goes.
+
+    `source` says by whose clock: this program's, or the cluster's. Steps may overlap.
+    """
+
+    name: str
+    began: float
+    seconds: float | None
+    source: Literal["client", "cluster"] = field(default="client", kw_only=True)
+
+
+@frozen
 class Check:
     """One thing that was looked at: whether it is `ok`, and in `detail` what to do if not.
 

@@ -22,6 +22,7 @@ _COMMANDS = {
     "ps": "runs:ps_command",
     "status": "runs:status_command",
     "describe": "runs:describe_command",
+    "timeline": "runs:timeline_command",
     "why": "runs:why_command",
     "logs": "runs:logs_command",
     "wait": "runs:wait_command",

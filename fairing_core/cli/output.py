@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fairing_core.interfaces import RunHandle
-from fairing_core.types import Diagnosis, RunStatus
+from fairing_core.types import Diagnosis, RunStatus, Step
 
 _STYLES = {
     "running": "cyan",
@@ -93,6 +93,22 @@ def run_fields(handle: RunHandle) -> dict[str, Any]:
         "took": _took(started, ended, status),
         "uri": handle.uri,
     }
+
+
+def step_rows(steps: Sequence[Step]) -> list[dict[str, Any]]:
+    """What is shown of a run's steps; `at` counts from the first one."""
+    first = min((step.began for step in steps), default=0.0)
+    return [
+        {
+            "step": step.name,
+            "at": f"+{step.began - first:.2f}s",
+            "took": "..." if step.seconds is None else f"{step.seconds:.2f}s",
+            "began": datetime.fromtimestamp(step.began, UTC).isoformat(timespec="milliseconds"),
+            "seconds": step.seconds,
+            "source": step.source,
+        }
+        for step in steps
+    ]
 
 
 def _took(started: datetime | None, ended: datetime | None, status: RunStatus) -> str | None:

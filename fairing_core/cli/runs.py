@@ -9,7 +9,14 @@ from datetime import UTC, datetime
 
 from fairing_core import errors
 from fairing_core.cli.command import UsageError, argument, as_json, command, pairs
-from fairing_core.cli.output import exit_code, run_fields, show_diagnosis, show_fields, show_rows
+from fairing_core.cli.output import (
+    exit_code,
+    run_fields,
+    show_diagnosis,
+    show_fields,
+    show_rows,
+    step_rows,
+)
 from fairing_core.interfaces import RunHandle
 from fairing_core.values import plain
 
@@ -55,7 +62,8 @@ def describe_command(given: Namespace) -> None:
     ]
     fields = {**run_fields(handle), "url": handle.url}
     if given.as_json:
-        show_fields({**fields, "events": events}, as_json=True)
+        steps = step_rows(handle.timeline())
+        show_fields({**fields, "timeline": steps, "events": events}, as_json=True)
         return
     show_fields(fields, as_json=False)
     if events:
@@ -63,6 +71,18 @@ def describe_command(given: Namespace) -> None:
         narrow = ("at", "event", "message")
         columns = narrow if sys.stdout.isatty() else ("time", "event", "object", "message")
         show_rows(events, columns, as_json=False)
+
+
+@command(_run, _backend, _options, as_json)
+def timeline_command(given: Namespace) -> None:
+    """Shows when each step of a run was, and what it took.
+
+    From packaging to the program's end: by this machine's clock up to the submit, then by the
+    cluster's, whose times are whole seconds but for pulls and log lines. Steps may overlap.
+    """
+    steps = _get(given, given.run).timeline()
+    rows = step_rows(steps)
+    show_rows(rows, ("step", "at", "took", "source"), as_json=given.as_json)
 
 
 @command(_run, _backend, _options, as_json)

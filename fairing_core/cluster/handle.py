@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
 
 from fairing_core import errors
-from fairing_core.cluster import jobstate, labels, why
+from fairing_core.cluster import jobstate, labels, timeline, why
 from fairing_core.cluster.client import Cluster
+from fairing_core.cluster.jobstate import by_age
 from fairing_core.cluster.logs import Output
+from fairing_core.cluster.podlog import PodLog
 from fairing_core.interfaces import RunHandle
-from fairing_core.types import Diagnosis, Event, Outcome, RunStatus, Snapshot
+from fairing_core.types import Diagnosis, Event, Outcome, RunStatus, Snapshot, Step
 
 _TAIL = 20  # lines of the log that an outcome shows
 _MARGIN = 15.0  # seconds beyond a pod's grace in which a cancelled run has to be over
@@ -142,6 +145,26 @@ class JobRun(RunHandle):
         """What the cluster noted of the Job and its pods, in order."""
         return list(map(_event, self._noted(*self._look())))
 
+    def note(self, steps: Sequence[Step]) -> None:
+        """Writes it into an annotation of the Job; who may not, has none."""
+        told = json.dumps([[s.name, round(s.began, 3), round(s.seconds or 0.0, 3)] for s in steps])
+        with contextlib.suppress(errors.ClusterError):
+            self._cluster.patch(
+                self._at, {"metadata": {"uid": self._uid, "annotations": {labels.STEPS: told}}}
+            )
+
+    def timeline(self) -> list[Step]:
+        """What was measured while the run was made, then the cluster's own times."""
+        job, pods = self._look()
+        events: Sequence[Object] = ()
+        first_line = None
+        if pods:
+            with contextlib.suppress(errors.ClusterError):
+                events = self._events(f"involvedObject.uid={by_age(pods)[0]['metadata']['uid']}")
+            with contextlib.suppress(errors.ClusterError, ConnectionError):
+                first_line = PodLog(self._cluster, by_age(pods)[0]).began()
+        return [*_measured(job), *timeline.steps(job, pods, events, first_line)]
+
     def why(self) -> Diagnosis | None:
         """What keeps the run from going well, in the cluster's words, and what to do next."""
         if self._kept:
@@ -263,6 +286,14 @@ def _snapshot(job: Object, pods: Sequence[Object]) -> Snapshot:
         started=jobstate.started_at(pods),
         ended=jobstate.ended_at(job, pods),
     )
+
+
+def _measured(job: Object) -> list[Step]:
+    noted = (job["metadata"].get("annotations") or {}).get(labels.STEPS, "[]")
+    try:
+        return [Step(str(name), float(at), float(took)) for name, at, took in json.loads(noted)]
+    except (ValueError, TypeError):  # somebody else's
+        return []
 
 
 def _order(event: Object) -> tuple[int, int]:

@@ -16,6 +16,9 @@ ID = "fairing-id"
 CANCELLED = "fairing-cancelled"
 """An annotation: somebody asked for the end."""
 
+STEPS = "fairing-steps"
+"""An annotation: what was measured while the run was made, as JSON."""
+
 JOB_UID = "batch.kubernetes.io/controller-uid"
 """Kubernetes' own, on the pods of a Job."""
 

@@ -6,16 +6,25 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from fairing_core import errors
 from fairing_core.cluster.client import Cluster
-from fairing_core.cluster.jobstate import container_of, main_of, name_of, state_of, will_not_restart
+from fairing_core.cluster.jobstate import (
+    container_of,
+    main_of,
+    name_of,
+    state_of,
+    time_of,
+    will_not_restart,
+)
 from fairing_core.cluster.lines import Line, Place, gap, split
 
 Object = Mapping[str, Any]
 
 _PAUSES = (0.05, 1.0)  # seconds between two looks at the pod
+_MOMENT = 40  # bytes in which a line's time is
 _AWAY = 60.0  # seconds that a log may be out of reach
 
 
@@ -29,6 +38,11 @@ class PodLog:
         self._pod = pod
         self._container = main_of(pod)
         self._at = f"/api/v1/namespaces/{meta['namespace']}/pods/{self.name}"
+
+    def began(self) -> datetime | None:
+        """When the first line that is still there was written (UTC)."""
+        start = b"".join(self._stream(threading.Event(), limitBytes=_MOMENT))
+        return time_of(start[:_MOMENT].partition(b" ")[0].decode("ascii", "replace") or None)
 
     def so_far(self, tail: int | None = None) -> Iterator[Line]:
         """What is there now."""

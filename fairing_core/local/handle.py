@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fairing_core import errors
 from fairing_core.interfaces import RunHandle
 from fairing_core.local import files, locks, logs, records, supervisor
-from fairing_core.types import Outcome, RunStatus
+from fairing_core.types import Outcome, RunStatus, Step
 from fairing_core.values import replace
 
 _MARGIN = 5.0  # seconds that a supervisor, or a killed program, gets to be gone
@@ -95,6 +96,24 @@ class LocalRun(RunHandle):
             record = None
         lines = logs.read(self._directory / "log", tail=_TAIL, limit=_TAIL_BYTES, over=lambda: True)
         return Outcome(state.exit_code, reason=state.reason, record=record, tail="".join(lines))
+
+    def note(self, steps: Sequence[Step]) -> None:
+        """Writes it beside the run's description."""
+        told = [[step.name, step.began, step.seconds] for step in steps]
+        with contextlib.suppress(OSError):
+            (self._directory / "steps.json").write_text(json.dumps(told), encoding="utf-8")
+
+    def timeline(self) -> list[Step]:
+        """What was measured while the run was made, then the program's own time."""
+        state = self._state()
+        noted: list[Any] = []
+        with contextlib.suppress(OSError, ValueError):
+            noted = json.loads((self._directory / "steps.json").read_bytes())
+        steps = [Step(name, began, seconds) for name, began, seconds in noted]
+        if state.started is not None:
+            took = (state.ended - state.started).total_seconds() if state.ended else None
+            steps.append(Step("run", state.started.timestamp(), took))
+        return steps
 
     def cancel(self) -> None:
         """Stops the run, and comes back once it has ended: SIGTERM, SIGKILL after the grace time.

@@ -160,3 +160,17 @@ def test_config_has_dry_runs_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert isinstance(plan, Plan)
     assert plan.manifests[0]["kind"] == "LocalRun"
     assert not (tmp_path / "runs").exists()
+
+
+# --- what a run took ------------------------------------------------------------------------------
+
+
+def test_a_run_on_this_machine_tells_what_each_step_took(tmp_path: Path) -> None:
+    backend = LocalBackend(root=tmp_path / "runs")
+    run = TrainJob(train, backend=backend).submit()
+    run.wait(60)
+    steps = run.timeline()
+    assert [step.name for step in steps] == ["package", "build", "submit", "run"]
+    assert all((step.seconds or -1) >= 0 for step in steps)
+    run.delete()
+    assert repr(run).startswith(f"<LocalRun {run.name} deleted fairing://")

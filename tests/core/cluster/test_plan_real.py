@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -218,3 +219,27 @@ def test_a_python_that_is_not_the_images(project: Path) -> None:
     other = AppendBuilder(python="3.9")
     refused(train, planned(train, builder=other), "python", "has 3.9", builder=other)
     assert planned(train).is_clear
+
+
+def test_a_run_tells_what_each_step_took(script: Path, lab: Lab) -> None:
+    began = time.time()
+    run = job(script).submit()
+    run.wait(60)
+    took = time.time() - began
+    steps = {step.name: step for step in run.timeline()}
+    assert list(steps) == ["package", "build", "push", "submit", "admit", "schedule", "pull",
+                           "start", "first line", "run"]  # fmt: skip
+    assert all(step.seconds is not None and step.seconds <= took + 1 for step in steps.values())
+    assert all(began - 1 <= step.began <= began + took for step in steps.values())
+    assert [step.source for step in steps.values()] == ["client"] * 4 + ["cluster"] * 6
+    again = get_run(run.uri)
+    assert again.timeline() == run.timeline()
+    assert "submit" in repr(again)
+    done = program(script.parent, FAIRING, "timeline", run.name, "-b", "kubernetes", "--json")
+    assert [row["step"] for row in json.loads(done.stdout)] == list(steps)
+
+
+def test_a_run_that_waits_tells_since_when(lab: Lab) -> None:
+    run = lab.submit("pass", resources={"cpu": 900})
+    waiting = run.timeline()[-1]
+    assert (waiting.name, waiting.seconds) == ("schedule", None)
