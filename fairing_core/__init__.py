@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from fairing_core.plans import Plan as Plan
     from fairing_core.runs import get_run as get_run
     from fairing_core.runs import list_runs as list_runs
+    from fairing_core.types import Artifact as Artifact
     from fairing_core.types import BuildContext as BuildContext
     from fairing_core.types import BuildRequest as BuildRequest
     from fairing_core.types import Built as Built
@@ -71,6 +72,7 @@ _ROOMS = {
     "plans": ("Plan",),
     "runs": ("get_run", "list_runs"),
     "types": (
+        "Artifact",
         "BuildContext",
         "BuildRequest",
         "Built",

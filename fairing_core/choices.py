@@ -35,6 +35,7 @@ class Order:
     registry: str | None = None
     patches: tuple[PodPatch, ...] = ()
     mutators: tuple[PodSpecMutator, ...] = ()
+    outputs: tuple[str, ...] = ()
     name: str | None = None
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, TypeVar, cast, overload
 
 from fairing_core.interfaces import Builder, Deployer, Preprocessor, RunHandle
-from fairing_core.jobs import as_source, folder_of, inside_run
+from fairing_core.jobs import as_outputs, as_source, folder_of, inside_run
 from fairing_core.types import PodPatch, Source
 
 if TYPE_CHECKING:
@@ -165,6 +165,7 @@ class Config:
             registry=build_options.pop("registry", None),
             patches=tuple(m for m in mutators if isinstance(m, PodPatch)),
             mutators=tuple(m for m in mutators if not isinstance(m, PodPatch)),
+            outputs=as_outputs(deploy_options.pop("outputs", None) or ()),
             name=deploy_options.pop("job_name", None),
             builder=Part(builder.named, build_options),
             deployer=Part(deployer.named, deploy_options),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # dataclasses take longer to import than all of this
     from datetime import datetime
 
     from fairing_core.types import (
+        Artifact,
         BuildContext,
         BuildRequest,
         Built,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # dataclasses take longer to import than all of this
         Outcome,
         PodPatch,
         PodSpecMutator,
+        Report,
         RunStatus,
         Snapshot,
         Source,
@@ -179,6 +181,9 @@ class RunHandle(ABC):
     the run up from it, in any process.
     """
 
+    report: Report | None = None
+    """Told of what `wait` does beside waiting: ``"fetching"`` and ``"fetched"``, with bytes."""
+
     _poll: ClassVar[float] = 0.5  # seconds between two looks, at the most
 
     @property
@@ -307,6 +312,7 @@ class RunHandle(ABC):
                     uri=self.uri,
                     status=status,
                 )
+            self._attend()
             time.sleep(pause if left is None else min(pause, left))
             pause = min(pause * 1.5, self._poll)
         return status
@@ -349,6 +355,22 @@ class RunHandle(ABC):
             )
         return content["returned"]
 
+    def artifacts(self, timeout: float | None = None) -> Sequence[Artifact]:
+        """The files that the run was asked to leave behind (``outputs=``), once it has ended.
+
+        They are on this machine then; after a failure, too. One that was not there when the program
+        ended is not among them.
+
+        Args:
+            timeout: seconds to wait for the end; None waits for ever.
+
+        Raises:
+            ResultUnavailable: nobody fetched them while they were kept.
+            WaitTimeout: the run had not ended in time.
+        """
+        self.wait(timeout)
+        return ()
+
     def exception(self, timeout: float | None = None) -> errors.RunFailed | None:
         """The failure that `result` would raise, or None if the run succeeded.
 
@@ -371,6 +393,10 @@ class RunHandle(ABC):
             text=raised.get("message"),
             traceback=raised.get("traceback"),
         )
+
+    def _attend(self) -> None:
+        """What is to be done while a run is waited for."""
+        return
 
     def _why(self) -> Diagnosis | None:
         """`why`, for an error that is there already: it must not be hidden by another."""

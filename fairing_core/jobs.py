@@ -39,6 +39,8 @@ class TrainJob:
         builder: likewise.
         deployer: likewise.
         deployer_options: the deployer's options: ``{"namespace": "lab", "resources": {"gpu": 1}}``.
+        outputs: files, folders and patterns, relative to where the program starts, that come home
+            once it has ended, after a failure, too: `RunHandle.artifacts`.
         name: the run's name (a DNS label); by default made from the entry's.
 
     Raises:
@@ -71,6 +73,7 @@ class TrainJob:
         builder: str | type | Builder | None = None,
         deployer: str | type | Deployer | None = None,
         deployer_options: Mapping[str, Any] | None = None,
+        outputs: Sequence[str] = (),
         name: str | None = None,
     ) -> None:
         self.source = as_source(entry_point, args, kwargs)
@@ -87,6 +90,7 @@ class TrainJob:
         self._builder = builder
         self._deployer = deployer
         self._deployer_options = dict(deployer_options or {})
+        self._outputs = as_outputs(outputs)
         self._name = name
 
     @overload
@@ -134,6 +138,7 @@ class TrainJob:
             registry=self._registry,
             patches=tuple(m for m in self._mutators if isinstance(m, PodPatch)),
             mutators=tuple(m for m in self._mutators if not isinstance(m, PodPatch)),
+            outputs=self._outputs,
             name=self._name,
         )
 
@@ -177,6 +182,20 @@ def as_source(
     if keywords:
         raise errors.InputError(f"kwargs are for functions; give {path.name} its argv in args=")
     return Source(cast(Any, kinds[path.suffix]), path, args=tuple(args))
+
+
+def as_outputs(outputs: Sequence[str]) -> tuple[str, ...]:
+    """The outputs, each a text that names something.
+
+    Raises:
+        InputError: one does not, or all of them are a single text.
+    """
+    if isinstance(outputs, str):
+        raise errors.InputError(f"outputs={outputs!r} must be a list: outputs=[{outputs!r}]")
+    for one in outputs:
+        if not isinstance(one, str) or not one or "\0" in one:
+            raise errors.InputError(f"outputs has {one!r}, which names no file, folder or pattern")
+    return tuple(outputs)
 
 
 def folder_of(source: Source) -> Path:

@@ -21,7 +21,7 @@ from fairing_core.interfaces import (
 )
 from fairing_core.plans import Plan
 from fairing_core.plugins import Plugins
-from fairing_core.types import BuildRequest, Built, Check, DeployRequest, Source, Step
+from fairing_core.types import BuildContext, BuildRequest, Built, Check, DeployRequest, Source, Step
 
 logger = log.named(__name__)
 
@@ -159,10 +159,18 @@ class _Ready:
                     *self._order.patches,
                 ),
                 returns=self._order.source.kind == "function",
+                outputs=self._order.outputs,
+                keeper=_keeper(context),
                 uid=built.uid,
                 gid=built.gid,
             )
         )
+
+
+def _keeper(context: BuildContext) -> str:
+    """Where the image has what keeps outputs; "" where it has not."""
+    places = (file.destination for file in context.files)
+    return next((one for one in places if one.endswith("/fairing_core/keep.py")), "")
 
 
 def _script_arguments(source: Source) -> tuple[str, ...]:

@@ -53,6 +53,14 @@ class Progress:
         elif name == "pushed":
             self.traffic = fields
             self.say(f"pushed: {_traffic(fields)}" if fields["sent"] else "pushed: nothing is new")
+        elif name == "fetching":
+            came, total = shown_size(int(fields["bytes"])), shown_size(int(fields["total"]))
+            self._rewrite(f"fetching outputs: {came} of {total}")
+        elif name == "fetched":
+            size = shown_size(int(fields["bytes"]))
+            files = int(fields["files"])
+            what = _count(files, "output") if files else "the result"
+            self.say(f"fetched {what}, {size}")
         elif name == "built" and not str(fields["image"]).startswith("file:"):
             self.say(f"built {fields['image']}")
         elif name == "submitted":
@@ -78,6 +86,7 @@ class Progress:
 
         Ctrl-C leaves the run running: it says how to come back, and raises KeyboardInterrupt.
         """
+        handle.report = self.step
         try:
             for piece in handle.logs(follow=True):
                 sys.stdout.write(piece)

@@ -175,7 +175,9 @@ class DeployRequest:
     """What a deployer is asked for: run `command` and `args` in `image`, starting in `workdir`.
 
     `patches` are folded in their order. `returns` is true when the program writes a result record
-    (see `Outcome.record`). `uid` and `gid` are the image's user, as in `Built`.
+    (see `Outcome.record`). `outputs` are the files, folders and patterns, relative to `workdir`,
+    that come home after the end; `keeper` is where the image has what sees to that (see
+    `fairing_core.runtime.keep`), "" if it has not. `uid` and `gid` are the image's user, as in `Built`.
     """
 
     image: str
@@ -186,6 +188,8 @@ class DeployRequest:
     stage: Stage = field(default="train", kw_only=True)
     patches: tuple[PodPatch, ...] = field(default=(), kw_only=True)
     returns: bool = field(default=False, kw_only=True)
+    outputs: tuple[str, ...] = field(default=(), kw_only=True)
+    keeper: str = field(default="", kw_only=True)
     uid: int | None = field(default=None, kw_only=True)
     gid: int | None = field(default=None, kw_only=True)
 
@@ -218,6 +222,20 @@ class Outcome:
     reason: str | None = field(default=None, kw_only=True)
     record: bytes | None = field(default=None, kw_only=True, repr=False)
     tail: str = field(default="", kw_only=True, repr=False)
+
+
+@frozen
+class Artifact:
+    """A file that a run left behind.
+
+    `path` is relative to where the program started, or its absolute path without the first slash;
+    `size` is in bytes, `digest` ``sha256:<hex>``, `content` where it is on this machine.
+    """
+
+    path: str
+    size: int
+    digest: str
+    content: Path
 
 
 @frozen

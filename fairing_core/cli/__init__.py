@@ -22,6 +22,7 @@ _COMMANDS = {
     "ps": "runs:ps_command",
     "status": "runs:status_command",
     "describe": "runs:describe_command",
+    "artifacts": "runs:artifacts_command",
     "timeline": "runs:timeline_command",
     "why": "runs:why_command",
     "logs": "runs:logs_command",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import sys
 from argparse import Namespace
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from fairing_core import errors
 from fairing_core.cli.command import UsageError, argument, as_json, command, pairs
@@ -18,6 +20,7 @@ from fairing_core.cli.output import (
     step_rows,
 )
 from fairing_core.interfaces import RunHandle
+from fairing_core.types import Artifact
 from fairing_core.values import plain
 
 _run = argument("run", metavar="RUN", help="Its name or its URI.")
@@ -71,6 +74,40 @@ def describe_command(given: Namespace) -> None:
         narrow = ("at", "event", "message")
         columns = narrow if sys.stdout.isatty() else ("time", "event", "object", "message")
         show_rows(events, columns, as_json=False)
+
+
+@command(
+    _run,
+    _backend,
+    _options,
+    argument("-t", "--timeout", type=float, metavar="SECONDS", help="How long to wait for the "
+             "run's end; by default for ever."),
+    argument("--get", nargs="?", const="", metavar="FOLDER", help="Copy them to FOLDER (default: "
+             "one here, of the run's name)."),
+    as_json,
+)  # fmt: skip
+def artifacts_command(given: Namespace) -> None:
+    """Lists the files that a run left behind, and with --get copies them.
+
+    They are what the run was asked to keep (`fairing run --output PATH`, outputs= in Python), as it
+    was when the program ended. A run that goes on is waited for.
+
+    Examples:
+      fairing artifacts train-x7k2m9qp
+      fairing artifacts train-x7k2m9qp --get models/
+    """
+    from fairing_core.progress import Progress
+
+    handle = _get(given, given.run)
+    handle.report = Progress().step
+    found = handle.artifacts(given.timeout)
+    if given.get is not None:
+        copied(found, Path(given.get or handle.name))
+    rows = [
+        {"path": one.path, "size": one.size, "digest": one.digest, "content": str(one.content)}
+        for one in found
+    ]
+    show_rows(rows, ("path", "size", "digest"), as_json=given.as_json)
 
 
 @command(_run, _backend, _options, as_json)
@@ -164,6 +201,35 @@ def rm_command(given: Namespace) -> None:
     for handle in handles:
         handle.delete()
         print(handle.name)
+
+
+def copied(artifacts: Sequence[Artifact], folder: Path) -> None:
+    """Puts the files into a folder, each whole or not at all; none is replaced by another one.
+
+    Raises:
+        InputError: a file is there already, and is another one.
+        StateError: it can't be written.
+    """
+    import filecmp
+    import shutil
+
+    fresh = []
+    for one in artifacts:
+        place = folder / one.path
+        if not place.exists():
+            fresh.append((one, place))
+        elif not filecmp.cmp(one.content, place, shallow=False):
+            raise errors.InputError(
+                f"{place} is there already, and is another file; name another folder: --get FOLDER"
+            )
+    try:
+        for one, place in fresh:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = place.with_name(f"{place.name}.part")
+            shutil.copyfile(one.content, unfinished)
+            unfinished.replace(place)
+    except OSError as exc:
+        raise errors.StateError(f"{exc.filename} can't be written: {exc.strerror}") from exc
 
 
 def _get(given: Namespace, run: str) -> RunHandle:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from fairing_core.interfaces import RunHandle
     from fairing_core.jobs import TrainJob
 
+_LONG = 1_000  # characters of a result that a line shows
+
 _ORDER = (
     argument("entry", metavar="FILE[::FUNCTION]", help="What to run."),
     argument("rest", nargs="*", metavar="-- ARGS", help="Its arguments."),
@@ -30,6 +32,8 @@ _ORDER = (
     argument("-i", "--input", dest="inputs", action="append", default=[], metavar="PATH",
              help="A file, folder or glob that travels too."),
     pairs("-e", "--env", dest="environment", help="An environment variable of the program."),
+    argument("--output", dest="outputs", action="append", default=[], metavar="PATH",
+             help="A file, folder or pattern that comes home after the end (`fairing artifacts`)."),
     argument("--base-image", metavar="IMAGE", help="What the code is put on (default: "
              "FAIRING_BASE_IMAGE, else the backend's)."),
     argument("--registry", metavar="REPOSITORY", help="Where the image goes (default: "
@@ -80,7 +84,9 @@ def run_command(given: Namespace) -> int:
     if given.as_json:
         show_fields({**run_fields(handle), "result": value}, as_json=True)
     elif value is not None:
-        progress.say(f"returned {value!r}")
+        shown = repr(value)
+        more = f"... ({len(shown):,} characters; --json, or result(), has all)"
+        progress.say(f"returned {shown if len(shown) < _LONG else shown[:_LONG] + more}")
     return exit_code(handle)
 
 
@@ -152,6 +158,7 @@ def _ordered(given: Namespace) -> TrainJob:
         args=positional,
         kwargs=keywords,
         deployer_options={key: as_value(text) for key, text in given.deployer_options.items()},
+        outputs=given.outputs,
         name=given.name,
     )
 

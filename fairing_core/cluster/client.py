@@ -8,7 +8,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ _PATIENCE = 60.0  # seconds that a server which has answered before may be away
 _PAUSES = (0.1, 5.0)
 _AGAIN = (429, 500, 502, 503, 504)
 _PAGE = 500
+_STDOUT, _STDERR, _STATUS = b"\1", b"\2", b"\3"  # channels of a command in a pod
 
 Object = dict[str, Any]
 
@@ -160,6 +161,60 @@ class Cluster:
         finally:
             with contextlib.suppress(Exception):
                 response.close()
+
+    def execute(self, path: str, command: Sequence[str], *, container: str) -> Iterator[bytes]:
+        """What a command in a pod writes to stdout, as it comes; `path` is that of its ``exec``.
+
+        Raises:
+            ConnectionError: it was cut, or nothing came for a while.
+            ClusterError: and its kinds; the command failed.
+
+        Source: Kubernetes, the protocol v5.channel.k8s.io of remote commands.
+        """
+        from websocket import ABNF, WebSocketException
+
+        pairs = [("container", container), ("stdout", "true"), ("stderr", "true")]
+        url = f"{path}?{urlencode([*pairs, *(('command', word) for word in command)])}"
+        socket = self._websocket(path, url)
+        said = b""
+        try:
+            while True:
+                kind, frame = socket.recv_data(control_frame=False)
+                if kind == ABNF.OPCODE_CLOSE:
+                    raise ConnectionError(f"{path} was closed before the command had ended")
+                channel, data = frame[:1], frame[1:]
+                if channel == _STDOUT and data:
+                    yield data
+                elif channel == _STDERR:
+                    said += data
+                elif channel == _STATUS:
+                    _check_ended(json.loads(data), said)
+                    return
+        except (WebSocketException, OSError) as exc:
+            if isinstance(exc, errors.FairingError):
+                raise
+            raise ConnectionError(f"{path}: {exc}") from exc
+        finally:
+            with contextlib.suppress(Exception):
+                socket.close(timeout=1)
+
+    def _websocket(self, path: str, url: str) -> Any:
+        from websocket import WebSocketBadStatusException, WebSocketException
+
+        for renewed in (False, True):
+            try:
+                return self._connected(anew=renewed).websocket(url)
+            except WebSocketBadStatusException as exc:
+                if exc.status_code == 401 and not renewed:
+                    continue
+                body = bytes(exc.resp_body or b"")
+                # A websocket is opened by GET, and since 1.35 whoever opens it also needs "create".
+                method = "GET" if b" cannot get " in body else "POST"
+                answer = _Answer(exc.status_code, body)
+                raise _refusal(method, path, answer, self.server) from exc
+            except (WebSocketException, OSError) as exc:
+                raise self._unreachable(exc) from exc
+        raise AssertionError("unreachable")
 
     def _warm(self) -> None:
         with contextlib.suppress(Exception):  # whoever needs it meets the fault again
@@ -348,10 +403,7 @@ class _Session:
         headers = {"Accept": "application/json, */*", "User-Agent": "fairing"}
         if body is not None:
             headers["Content-Type"] = content_type
-        # Not auth_settings(), which in kubernetes 36.0.0 knows one name only, while its own loaders
-        # write the other (kubernetes-client/python#2595).
-        token = self._configuration.get_api_key_with_prefix("BearerToken", "authorization")
-        if token:
+        if token := self._token():
             headers["Authorization"] = token
         return self._pool.request(
             method,
@@ -362,6 +414,48 @@ class _Session:
             retries=False,
             redirect=False,
             timeout=Timeout(connect=_CONNECT, read=_READ),
+        )
+
+    def websocket(self, url: str) -> Any:
+        from kubernetes.stream import ws_client
+
+        headers = {}
+        if token := self._token():
+            headers["authorization"] = token
+        address = _untyped(ws_client.get_websocket_url)(self.server + url)
+        socket = _untyped(ws_client.create_websocket)(self._configuration, address, headers)
+        socket.settimeout(_READ)
+        return socket
+
+    def _token(self) -> str | None:
+        # Not auth_settings(), which in kubernetes 36.0.0 knows one name only, while its own loaders
+        # write the other (kubernetes-client/python#2595).
+        token: str | None = self._configuration.get_api_key_with_prefix(
+            "BearerToken", "authorization"
+        )
+        return token
+
+
+class _Answer:
+    """A refused handshake, as other answers are read."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        self.status = status
+        self._body = body
+
+    def read(self, size: int) -> bytes:
+        return self._body[:size]
+
+    def release_conn(self) -> None:
+        return
+
+
+def _check_ended(status: Object, said: bytes) -> None:
+    """Source: Kubernetes API v1.36, meta/v1 Status."""
+    if status.get("status") != "Success":
+        told = said.decode("utf-8", "replace").strip() or status.get("message", "")
+        raise errors.ClusterError(
+            f"a command in the pod failed: {told}", status=500, reason=status.get("reason", "")
         )
 
 
@@ -410,7 +504,7 @@ def _refusal(method: str, path: str, response: Any, server: str) -> errors.Clust
             "wrong or have expired: log in again",
             **about,
         )
-    if response.status == 403 and " cannot " in message:
+    if response.status == 403 and (" cannot " in message or message.endswith("is forbidden: ")):
         verb, resource, namespace = _asked(method, path)
         return errors.ClusterDenied(
             f"you may not {verb} {resource} in the namespace {namespace!r} of {where}: {message}; "

@@ -24,7 +24,11 @@ def checks(cluster: Cluster, job: Object, *, platform: str | None) -> list[Check
     """
     namespace: str = job["metadata"]["namespace"]
     found = [Check("cluster", True, f"{cluster.server}, namespace {namespace!r}")]
-    missing = rights.lacking(cluster, namespace)
+    has_outputs = any(
+        entry["name"] == "FAIRING_OUTPUTS"
+        for entry in job["spec"]["template"]["spec"]["containers"][0].get("env") or ()
+    )
+    missing = rights.lacking(cluster, namespace, outputs=has_outputs)
     found += rights.checked(missing, namespace)
     if not any((right.resource, right.verb) == ("jobs", "create") for right in missing):
         found.append(_job(cluster, job, namespace))

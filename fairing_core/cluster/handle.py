@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,9 +15,20 @@ from fairing_core.cluster import jobstate, labels, timeline, why
 from fairing_core.cluster.client import Cluster
 from fairing_core.cluster.jobstate import by_age
 from fairing_core.cluster.logs import Output
+from fairing_core.cluster.outputs import Outputs
 from fairing_core.cluster.podlog import PodLog
 from fairing_core.interfaces import RunHandle
-from fairing_core.types import Diagnosis, Event, Outcome, RunStatus, Snapshot, Step
+from fairing_core.types import (
+    Artifact,
+    Diagnosis,
+    Event,
+    Outcome,
+    RunStatus,
+    Snapshot,
+    Step,
+    unheard,
+)
+from fairing_core.values import replace
 
 _TAIL = 20  # lines of the log that an outcome shows
 _MARGIN = 15.0  # seconds beyond a pod's grace in which a cancelled run has to be over
@@ -64,6 +76,8 @@ class JobRun(RunHandle):
         self._many = (job["spec"].get("completions") or 1) > 1
         self._listed = None if pods is None else _snapshot(job, pods)
         self._kept: _Kept | None = None
+        template = job["spec"].get("template", {}).get("metadata", {})
+        self._has_keeper = labels.KEEPER in (template.get("annotations") or {})
 
     @property
     def name(self) -> str:
@@ -120,7 +134,7 @@ class JobRun(RunHandle):
         """
         if tail is not None and tail < 0:
             raise ValueError(f"tail must be 0 or more lines, not {tail}")
-        output = Output(self._cluster, self._look, many=self._many)
+        output = Output(self._cluster, self._look, many=self._many, attend=self._attend)
         return output.follow(tail) if follow else output.so_far(tail)
 
     def outcome(self) -> Outcome:
@@ -139,7 +153,25 @@ class JobRun(RunHandle):
         if status is not RunStatus.SUCCEEDED:
             with contextlib.suppress(errors.ClusterError):
                 tail = "".join(self.logs(tail=_TAIL))
-        return jobstate.outcome_of(job, pods, tail)
+        outcome = jobstate.outcome_of(job, pods, tail)
+        kept = json.loads(outcome.record or b"{}").get("kept")
+        large = self._outputs.result(kept) if kept else None
+        return replace(outcome, record=large) if large else outcome
+
+    def artifacts(self, timeout: float | None = None) -> list[Artifact]:
+        """The files that the run was asked to leave behind, brought home, once it has ended."""
+        self.wait(timeout)
+        found = self._outputs.here()
+        if not found and not self._kept and self._has_keeper:
+            kept = [pod for pod in self._pods() if PodLog(self._cluster, pod).is_kept()]
+            if kept and not self._outputs.were_fetched():
+                raise errors.ResultUnavailable(
+                    f"the outputs of {self.name} were not fetched to this machine while its pod "
+                    "was kept for that; ask where they were, wait for a run where you want them, "
+                    "or have its pod kept for longer: keep=3600",
+                    uri=self.uri,
+                )
+        return found
 
     def events(self) -> list[Event]:
         """What the cluster noted of the Job and its pods, in order."""
@@ -202,15 +234,24 @@ class JobRun(RunHandle):
         self.wait(max(grace, default=0) + _MARGIN)
 
     def delete(self) -> None:
-        """Deletes the Job, and with it its pods and their logs."""
+        """Deletes the Job, its pods and their logs, and what they left behind here."""
         self._kept = None
         self._cluster.delete(self._at, uid=self._uid)
+        self._outputs.forget()
 
     def clean_up(self) -> None:
         """Deletes the Job once it has ended; this handle keeps its status and its result."""
         kept = _Kept(self.wait(), self.outcome(), self.why())
-        self.delete()
+        self._cluster.delete(self._at, uid=self._uid)
         self._kept = kept
+
+    def _attend(self) -> None:
+        if self._has_keeper:
+            self._outputs.bring_home(self._pods(), self.report or unheard)
+
+    @functools.cached_property
+    def _outputs(self) -> Outputs:
+        return Outputs(self._cluster, self._uid, uri=self.uri, many=self._many)
 
     def has_pods(self) -> bool:
         """Whether the cluster has made a pod of it."""

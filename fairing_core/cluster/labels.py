@@ -19,6 +19,9 @@ CANCELLED = "fairing-cancelled"
 STEPS = "fairing-steps"
 """An annotation: what was measured while the run was made, as JSON."""
 
+KEEPER = "fairing-keeper"
+"""An annotation of a pod: the command that reaches what keeps its outputs, as JSON."""
+
 JOB_UID = "batch.kubernetes.io/controller-uid"
 """Kubernetes' own, on the pods of a Job."""
 

@@ -17,6 +17,9 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 _TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(Z|[+-]\d\d:\d\d)")
+MARK = b"\x1e[fairing: the program has ended"
+"""What the keeper writes after a program's last line (`fairing_core.runtime.keep`)."""
+
 _SECOND = len("2026-11-24T04:00:00")
 _LATE = 1  # seconds
 
@@ -26,6 +29,8 @@ class Line(NamedTuple):
 
     time: str
     text: bytes
+    is_last: bool = False
+    """Whether the program has ended with it, though its container goes on."""
 
 
 def gap(why: str) -> Line:
@@ -51,7 +56,8 @@ def _line(raw: bytes) -> Line:
     if not _TIME.fullmatch(moment):
         # The kubelet's own word, of a log that it has deleted.
         return gap(raw.decode("utf-8", "replace").strip())
-    return Line(moment.decode("ascii"), text)
+    text, mark, _ = text.partition(MARK)
+    return Line(moment.decode("ascii"), text, bool(mark))
 
 
 class Place:

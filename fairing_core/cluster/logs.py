@@ -30,6 +30,7 @@ class Output:
         cluster: where they run.
         look: the Job and its pods now; raises RunNotFound once the Job is gone.
         many: whether several pods run side by side: then each line says whose it is.
+        attend: lets a pod end that is kept for its outputs, where another attempt waits for that.
     """
 
     def __init__(
@@ -38,10 +39,12 @@ class Output:
         look: Callable[[], tuple[Object, Sequence[Object]]],
         *,
         many: bool,
+        attend: Callable[[], None] = lambda: None,
     ) -> None:
         self._cluster = cluster
         self._look = look
         self._many = many
+        self._attend = attend
 
     def so_far(self, tail: int | None = None) -> Iterator[str]:
         """What is there now."""
@@ -66,6 +69,10 @@ class Output:
                     merged.add(source, tail)
                 if not merged.active and (job is None or _has_ended(job, pods)):
                     return
+                if job is not None and not merged.active and merged.kept:
+                    if not job["spec"].get("backoffLimit") and merged.names >= _names(pods):
+                        return
+                    self._attend()
                 if job is not None and not merged.names:
                     told = _tell(job, pods, told)
                 for line in merged.lines():
@@ -95,6 +102,8 @@ class _Merged:
     def __init__(self, many: bool) -> None:
         self.active = 0
         self.names: set[str] = set()
+        self.kept: set[str] = set()
+        """Pods whose program has ended, and which are kept for its outputs."""
         self.stop = threading.Event()
         self._many = many
         self._queue: queue.Queue[str | BaseException | None] = queue.Queue(maxsize=10_000)
@@ -129,6 +138,8 @@ class _Merged:
         try:
             for line in source.follow(self.stop, tail):
                 self._put(_text(line, prefix))
+            if source.has_ended:
+                self.kept.add(source.name)
             self._put(None)
         except BaseException as exc:  # noqa: BLE001 - raised where the lines are read
             self._put(exc)
@@ -144,6 +155,10 @@ class _Merged:
 
 def _has_ended(job: Object, pods: Sequence[Object]) -> bool:
     return jobstate.status_of(job, pods).is_terminal
+
+
+def _names(pods: Sequence[Object]) -> set[str]:
+    return {jobstate.name_of(pod) for pod in pods}
 
 
 def _tell(job: Object, pods: Sequence[Object], told: str) -> str:

@@ -19,7 +19,8 @@ from fairing_core.cluster.jobstate import (
     time_of,
     will_not_restart,
 )
-from fairing_core.cluster.lines import Line, Place, gap, split
+from fairing_core.cluster.labels import KEEPER
+from fairing_core.cluster.lines import MARK, Line, Place, gap, split
 
 Object = Mapping[str, Any]
 
@@ -37,6 +38,8 @@ class PodLog:
         self._cluster = cluster
         self._pod = pod
         self._container = main_of(pod)
+        self.has_ended = False
+        """Whether the program has ended, though its container goes on."""
         self._at = f"/api/v1/namespaces/{meta['namespace']}/pods/{self.name}"
 
     def began(self) -> datetime | None:
@@ -44,16 +47,33 @@ class PodLog:
         start = b"".join(self._stream(threading.Event(), limitBytes=_MOMENT))
         return time_of(start[:_MOMENT].partition(b" ")[0].decode("ascii", "replace") or None)
 
+    def is_kept(self) -> bool:
+        """Whether the program has ended, and its container was kept for its outputs."""
+        return MARK in self._last_line()
+
+    def _last_line(self) -> bytes:
+        try:
+            return b"".join(self._stream(threading.Event(), tailLines=1))
+        except (errors.ObjectNotFound, ConnectionError):
+            return b""
+
+    def _wanted(self, tail: int | None) -> int | None:
+        """As many lines, and the keeper's own, if it is the last."""
+        if tail is None or KEEPER not in (self._pod["metadata"].get("annotations") or {}):
+            return tail
+        return tail + self._last_line().partition(b" ")[2].startswith(MARK)
+
     def so_far(self, tail: int | None = None) -> Iterator[Line]:
         """What is there now."""
         restarts: int = container_of(self._pod).get("restartCount", 0)
         if tail is None and restarts:
             yield from self._earlier(0, restarts)
         with contextlib.suppress(errors.ObjectNotFound):
-            yield from self._as_it_is(tail)
+            yield from self._as_it_is(self._wanted(tail))
 
     def follow(self, stop: threading.Event, tail: int | None = None) -> Iterator[Line]:
         """What is there, and what comes, until the program has ended for good."""
+        tail = self._wanted(tail)
         number: int = container_of(self._pod).get("restartCount", 0)
         if tail is None and number:
             yield from self._earlier(0, number)
@@ -68,7 +88,7 @@ class PodLog:
     def _next(self, stop: threading.Event, number: int) -> int | None:
         """How often the container was started anew, once that is more; None if it never will be."""
         pause = _PAUSES[0]
-        while not stop.is_set():
+        while not stop.is_set() and not self.has_ended:
             pod = self._now()
             if pod is None:
                 return None
@@ -99,7 +119,7 @@ class PodLog:
                 for line in self._rest(place, query, stop, over=over):
                     heard, pause = time.monotonic(), _PAUSES[0]
                     yield line
-                if over:
+                if over or self.has_ended:
                     return
             except (errors.ClusterError, ConnectionError) as exc:
                 if over and isinstance(exc, errors.ClusterError) and exc.status in (400, 404):
@@ -118,6 +138,11 @@ class PodLog:
             if line is None:
                 yield gap("the log was rotated while nobody was connected")
                 continue
+            if line.is_last:
+                self.has_ended = True
+                if line.text:
+                    yield line
+                return
             if not line.text.endswith(b"\n") and not over:
                 return  # half a line, maybe: read again, once the program has ended
             place.note(line)

@@ -31,6 +31,12 @@ RIGHTS = (
 )
 """All that runs need; examples/cluster/role.yaml grants them."""
 
+KEEPING = (
+    Right("", "pods/exec", "create", "to fetch outputs and large results"),
+    Right("", "pods/exec", "get", "to fetch outputs and large results"),
+)
+"""What runs with outputs need too; so does that Role."""
+
 
 def is_allowed(cluster: Cluster, namespace: str, verb: str, resource: str, group: str = "") -> bool:
     """Whether this user may.
@@ -50,11 +56,11 @@ def is_allowed(cluster: Cluster, namespace: str, verb: str, resource: str, group
     return bool(cluster.create(path, review)["status"].get("allowed", False))
 
 
-def lacking(cluster: Cluster, namespace: str) -> list[Right]:
+def lacking(cluster: Cluster, namespace: str, *, outputs: bool = False) -> list[Right]:
     """The rights that this user lacks."""
     return [
         right
-        for right in RIGHTS
+        for right in (*RIGHTS, *(KEEPING if outputs else ()))
         if not is_allowed(cluster, namespace, right.verb, right.resource, right.group)
     ]
 

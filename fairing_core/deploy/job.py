@@ -16,7 +16,7 @@ from fairing_core.cluster.foresee import checks, refusal
 from fairing_core.cluster.handle import JobRun, collection
 from fairing_core.cluster.why import of_refusal
 from fairing_core.deploy.knobs import pod_patch
-from fairing_core.deploy.pod import NO_SIDECAR, deadline, pod_template
+from fairing_core.deploy.pod import KEEP, NO_SIDECAR, deadline, pod_template
 from fairing_core.types import Built, Check, DeployRequest, PodPatch, PodSpecMutator
 from fairing_core.values import replace
 
@@ -52,6 +52,8 @@ class JobDeployer:
         retries: how often a failed pod is started anew.
         timeout: seconds after which a pod has failed, from its start on a node.
         ttl: seconds for which an ended run is kept.
+        keep: seconds for which a pod stays up beyond its program's end, until its outputs and a
+            large result are fetched.
         resources: these and all below as in `fairing_core.deploy.knobs.pod_patch`.
 
     Source: Kubernetes API v1.36, batch/v1 Job.
@@ -80,6 +82,7 @@ class JobDeployer:
         retries: int = 0,
         timeout: float | None = None,
         ttl: int | None = WEEK,
+        keep: float = KEEP,
         resources: Mapping[str, Any] | None = None,
         env: Mapping[str, str] | None = None,
         secrets: Mapping[str, str] | None = None,
@@ -106,6 +109,8 @@ class JobDeployer:
                 client_configuration=client_configuration,
                 persist_config=persist_config,
             )
+        if not keep >= 0:
+            raise errors.InputError(f"keep={keep!r} must be 0 or more seconds")
         self.cleanup = cleanup
         self.stream_log = stream_log
         self.run: JobRun | None = None
@@ -120,6 +125,7 @@ class JobDeployer:
         self._retries = retries
         self._timeout = timeout
         self._ttl = ttl
+        self._keep = keep
         mutators = tuple(pod_spec_mutators or ())
         self._patches = tuple(one for one in mutators if isinstance(one, PodPatch))
         self._mutators = tuple(one for one in mutators if not isinstance(one, PodPatch))
@@ -159,6 +165,7 @@ class JobDeployer:
             labels=labels,
             annotations=self._annotations,
             timeout=self._timeout,
+            keep=self._keep,
         )
         return (self._job(name, template),)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import posixpath
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fairing_core import errors, limits
+from fairing_core.cluster import labels as labels_of
 from fairing_core.cluster import patches
 from fairing_core.types import DeployRequest, PodPatch
 
@@ -17,6 +20,9 @@ Source: Kubernetes, Determine the Reason for Pod Failure.
 
 RESULT_LIMIT = 4096
 """Bytes that the kubelet takes of it."""
+
+KEEP = 600.0
+"""Seconds for which a pod stays up for its outputs, where nobody says."""
 
 NO_SIDECAR = {"sidecar.istio.io/inject": "false"}
 """An annotation: Istio's proxy would outlive the program."""
@@ -30,8 +36,12 @@ def pod_template(
     labels: Mapping[str, str],
     annotations: Mapping[str, str],
     timeout: float | None = None,
+    keep: float = KEEP,
 ) -> dict[str, Any]:
     """The template of a pod that runs what `request` says, with every patch folded in.
+
+    What has outputs, or a result, runs under its keeper, for `keep` seconds at the most beyond the
+    program's end.
 
     `own` holds the deployer's options; it is folded after the request's patches. The pod passes
     the Pod Security Standard "restricted" where the image's user is known and is not root.
@@ -39,18 +49,24 @@ def pod_template(
     Raises:
         InvalidArgument: an argument or a variable that no process can be given.
         EmptyEntry: there is no command.
+        Unsupported: outputs are asked for, and the image has nothing that keeps them.
     """
     if not request.command:
         raise errors.EmptyEntry(f"{request.name} has no command; name a file or a function to run")
     for number, argument in enumerate((*request.command, *request.args)):
         limits.check_argument(argument, f"argument {number}")
     env = {"FAIRING_RUNTIME": "1", "PYTHONUNBUFFERED": "1"}
+    keeper = _keeper(request)
     if request.returns:
         env.update(FAIRING_RESULT=RESULT, FAIRING_RESULT_LIMIT=str(RESULT_LIMIT))
+    if keeper:
+        env["FAIRING_KEEP"] = f"{keep:g}"
+    if request.outputs:
+        env["FAIRING_OUTPUTS"] = json.dumps(request.outputs)
     main = {
         "name": container,
         "image": request.image,
-        "command": [*request.command],
+        "command": [*keeper, "run", *request.command] if keeper else [*request.command],
         "workingDir": request.workdir,
         "env": [{"name": name, "value": value} for name, value in env.items()],
     }
@@ -65,11 +81,27 @@ def pod_template(
         "metadata": {
             "labels": {**_united(request.patches, "labels"), **labels},
             "annotations": {
-                **NO_SIDECAR, **_united(request.patches, "annotations"), **annotations
+                **NO_SIDECAR,
+                **({labels_of.KEEPER: json.dumps(keeper)} if keeper else {}),
+                **_united(request.patches, "annotations"), **annotations
             },
         },
         "spec": spec,
     }  # fmt: skip
+
+
+def _keeper(request: DeployRequest) -> list[str]:
+    """What is run to keep outputs and large results; empty where there is nothing to keep."""
+    if request.outputs and not request.keeper:
+        raise errors.Unsupported(
+            f"outputs={list(request.outputs)} can't come home: the image has no "
+            "fairing_core/keep.py, which the preprocessors 'python' and 'function' put there"
+        )
+    if not (request.outputs or request.returns) or not request.keeper:
+        return []
+    program = request.command[0]
+    python = program if posixpath.basename(program).startswith("python") else "python3"
+    return [python, "-IS", request.keeper]
 
 
 def deadline(timeout: float | None) -> dict[str, Any]:

@@ -51,6 +51,7 @@ class LocalDeployer:
         retries: int | None = None,
         timeout: float | None = None,
         ttl: int | None = None,
+        keep: float | None = None,
         resources: Mapping[str, Any] | None = None,
         env: Mapping[str, str] | None = None,
         secrets: Mapping[str, str] | None = None,
@@ -80,6 +81,7 @@ class LocalDeployer:
             "retries": retries,
             "timeout": timeout,
             "ttl": ttl,
+            "keep": keep,
             "resources": resources,
             "secrets": secrets,
             "volumes": volumes,
@@ -138,6 +140,7 @@ class LocalDeployer:
                 "workdir": request.workdir,
                 "env": environment,
                 "returns": request.returns,
+                "outputs": list(request.outputs),
                 "ignored": list(ignored),
             },
         )
@@ -173,6 +176,8 @@ class LocalDeployer:
             returns=manifest["returns"],
             grace=self._grace,
         )
+        if manifest["outputs"]:
+            run.keep(manifest["outputs"], workdir=manifest["workdir"])
         return run
 
     def foresee(

@@ -14,6 +14,7 @@ from fairing_core.preprocess.imports import imported
 from fairing_core.types import ContextFile
 
 CORE = "fairing_core"
+KEEPER = f"{CORE}/keep.py"
 
 _RUNTIME = Path(runtime.__file__).parent
 
@@ -43,6 +44,7 @@ def answers(
         names: dotted names of modules that a pickle imports.
     """
     yield _ours(_RUNTIME / "answers.py", f"{prefix}{CORE}/__init__.py")
+    yield _ours(_RUNTIME / "keep.py", f"{prefix}{KEEPER}")
     for package in sorted(_plugins_in(files, names)):
         home = f"{prefix}{package}"
         if not any(item.destination.startswith((f"{home}/", f"{home}.py")) for item in files):

@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 __version__ = "0"
 # What ``from fairing_core import *`` gives (a test compares it with the real package's).
 _PUBLIC = (  # noqa: SIM905 - as a literal it would fill half a page
-    "BackendInterface BuildContext BuildRequest Builder Built Check ContextFile Credentials "
-    "DeployRequest Deployer Diagnosis Event FairingError KubernetesBackend LocalBackend Outcome "
-    "PLUGIN_API Plan PodPatch Preprocessor Registry RunHandle RunStatus Runs Snapshot Source "
-    "Step Storage StoredObject TrainJob config errors get_run hookimpl k8s_utils list_runs"
+    "Artifact BackendInterface BuildContext BuildRequest Builder Built Check ContextFile "
+    "Credentials DeployRequest Deployer Diagnosis Event FairingError KubernetesBackend "
+    "LocalBackend Outcome PLUGIN_API Plan PodPatch Preprocessor Registry RunHandle RunStatus "
+    "Runs Snapshot Source Step Storage StoredObject TrainJob config errors get_run hookimpl "
+    "k8s_utils list_runs"
 ).split()
 __all__ = list(_PUBLIC)
 

@@ -6,8 +6,9 @@ Shipped as ``function_shim.py``:
 
 The pickle holds ``(function, args, kwargs)``. The result record (JSON, schema 1) goes to the file
 that the environment variable FAIRING_RESULT names, whole or not at all. With FAIRING_RESULT_LIMIT,
-a number of bytes, it is written in place, and is never larger. It says what was ``returned``, if
-JSON brings it back with equal types, else ``pickled`` in base64 with its ``type``, or ``lost`` with
+a number of bytes, it is written in place, and is never larger: a value that needs more goes to the
+file FAIRING_RESULT_LARGE, if there is one, and the record says with its size and SHA-256 that it
+was ``kept``. It says what was ``returned``, if JSON brings it back with equal types, else ``pickled`` in base64 with its ``type``, or ``lost`` with
 the reason; or what was ``raised``, with its traceback from the user's first frame on.
 
 Standard library only, Python 3.8.
@@ -24,6 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_NO_LIMIT = 1 << 30
 CANNOT_RECORD = 74  # EX_IOERR, as errors.StateError
 _JSON_BITS = 14_000  # an int of 4,300 digits, the most that a reader's json takes by default
 _JSON_DEPTH = 200  # a reader's stack may be deeper already than ours when it parses
@@ -33,7 +35,9 @@ def main() -> None:
     """Loads, calls, records; ends the process when the function failed."""
     pickle_file, python_version = _flags()
     record = _Record(
-        os.environ.pop("FAIRING_RESULT", None), int(os.environ.pop("FAIRING_RESULT_LIMIT", "0"))
+        os.environ.pop("FAIRING_RESULT", None),
+        int(os.environ.pop("FAIRING_RESULT_LIMIT", "0")),
+        os.environ.pop("FAIRING_RESULT_LARGE", None),
     )
     _heed_the_end()
     opened = False
@@ -214,10 +218,11 @@ def _from_source(name: str) -> types.ModuleType:
 class _Record:
     """The result record, written once, by this process alone."""
 
-    def __init__(self, path: str | None, limit: int) -> None:
+    def __init__(self, path: str | None, limit: int, large: str | None = None) -> None:
         # The user's code may change the directory, or fork.
         self._path = path and os.path.abspath(path)
         self._limit = limit
+        self._large = large
         self._process = os.getpid()
 
     def returned(self, value: Any) -> None:
@@ -226,13 +231,31 @@ class _Record:
             return
         record = _described(value)
         if self._limit and len(record) > self._limit:
-            lost = (
-                f"its record has {len(record):,} bytes, and {self._limit:,} come home from here; "
-                "write it to a file or a store"
-            )
-            record = _json(lost=lost, type=_name(type(value)))
+            record = self._set_aside(record, _name(type(value)))
         if not self._write(record):
             sys.exit(CANNOT_RECORD)
+
+    def _set_aside(self, record: str, kind: str) -> str:
+        """Puts a large record where it is kept; gives the one that says so."""
+        import hashlib
+
+        lost = (
+            f"its record has {len(record):,} bytes, and {self._limit:,} come home from here; "
+            "write it to a file or a store"
+        )
+        if not self._large or os.getpid() != self._process:
+            return _json(lost=lost, type=kind)
+        place, self._path, self._limit = self._path, self._large, 0
+        was_written = self._write(record)
+        self._path, self._limit = place, _NO_LIMIT
+        if not was_written:
+            return _json(lost=lost, type=kind)
+        digest = hashlib.sha256(record.encode("ascii")).hexdigest()
+        lost = (
+            f"its record has {len(record):,} bytes, and was not fetched while its pod was kept "
+            "for that; wait for the run, or set a longer time: keep=3600"
+        )
+        return _json(lost=lost, type=kind, kept={"size": len(record), "sha256": digest})
 
     def raised(self, error: BaseException) -> None:
         """Writes the error; the run has failed whether or not it can."""

@@ -104,6 +104,7 @@ def project(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KUBECONFIG", str(lab.config))
     monkeypatch.setenv("FAIRING_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("FAIRING_ARTIFACTS", str(tmp_path / "artifacts"))
     monkeypatch.setenv("PYTHONPATH", os.fspath(Path(__file__).parents[3]))
     return tmp_path
 

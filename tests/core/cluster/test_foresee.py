@@ -11,7 +11,7 @@ import pytest
 from fairing_core.cluster import nodes
 from fairing_core.cluster.backend import KubernetesBackend
 from fairing_core.cluster.client import Cluster
-from fairing_core.cluster.rights import RIGHTS
+from fairing_core.cluster.rights import KEEPING, RIGHTS
 from fairing_core.deploy.job import JobDeployer
 from fairing_core.types import Built, Check, DeployRequest
 from tests.core.cluster.api import Api
@@ -102,7 +102,7 @@ def test_every_right_of_the_example_role_is_asked_for_and_no_other() -> None:
         for resource in rule["resources"]
         for verb in rule["verbs"]
     }
-    assert {(one.group, one.resource, one.verb) for one in RIGHTS} == granted
+    assert {(one.group, one.resource, one.verb) for one in (*RIGHTS, *KEEPING)} == granted
 
 
 @pytest.mark.parametrize("right", RIGHTS, ids=lambda one: f"{one.verb} {one.resource}")

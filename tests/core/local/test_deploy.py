@@ -32,6 +32,7 @@ def test_render_is_plain_data_and_the_same_each_time(local: Local) -> None:
         "workdir": "/app",
         "env": {"A": "1"},
         "returns": True,
+        "outputs": [],
         "ignored": ["volumes"],
     }
     assert deployer.render(request) == (manifest,)

@@ -1,0 +1,232 @@
+"""Brings home what a run leaves behind, through its pod, which stays up for that.
+
+The pod's first process (`fairing_core.runtime.keep`) tells the size and the SHA-256 of each file,
+and sends it from any byte on; a transfer that breaks off is resumed, and what does not have its
+digest is not taken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import posixpath
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fairing_core import errors
+from fairing_core.cluster import labels
+from fairing_core.cluster.client import Cluster
+from fairing_core.cluster.jobstate import main_of, name_of, state_of
+from fairing_core.cluster.podlog import PodLog
+from fairing_core.types import Artifact, Report
+
+Object = Mapping[str, Any]
+
+_TRIES = 8  # connections for one file that bring nothing new
+_TOLD_EVERY = 8 << 20  # bytes
+
+
+def root() -> Path:
+    """``$FAIRING_ARTIFACTS``, else ``$XDG_DATA_HOME/fairing/artifacts``."""
+    named = os.environ.get("FAIRING_ARTIFACTS")
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(named or f"{data}/fairing/artifacts").expanduser().absolute()
+
+
+class Outputs:
+    """The outputs of one run, here and in its pods.
+
+    Args:
+        cluster: where it runs.
+        uid: the Job's.
+        uri: the run's, for errors.
+        many: whether several pods run side by side; each then has a folder of its own.
+    """
+
+    def __init__(self, cluster: Cluster, uid: str, *, uri: str, many: bool) -> None:
+        self._cluster = cluster
+        self._uri = uri
+        self._folder = root() / uid
+        self._many = many
+        self._released: set[str] = set()
+
+    def here(self) -> list[Artifact]:
+        """What is home: of the last pod that was brought home, or of each that ran beside it."""
+        pods = sorted(self._folder.glob("*/index.json"), key=lambda path: path.stat().st_mtime)
+        found = []
+        for index in pods if self._many else pods[-1:]:
+            before = f"{index.parent.name.rpartition('-')[2]}/" if self._many else ""
+            for entry in json.loads(index.read_bytes()):
+                if entry["path"] is not None:
+                    at = index.parent / "files" / entry["path"]
+                    digest = f"sha256:{entry['sha256']}"
+                    found.append(Artifact(before + entry["path"], entry["size"], digest, at))
+        return found
+
+    def were_fetched(self) -> bool:
+        """Whether a pod's outputs are home, however many they are."""
+        return any(self._folder.glob("*/index.json"))
+
+    def result(self, kept: Mapping[str, Any]) -> bytes | None:
+        """The result record whose size and digest are `kept`, if it is home."""
+        for path in self._folder.glob("*/result.json"):
+            content = path.read_bytes()
+            if hashlib.sha256(content).hexdigest() == kept["sha256"]:
+                return content
+        return None
+
+    def bring_home(self, pods: Sequence[Object], report: Report) -> None:
+        """Takes what each pod keeps, and lets the pod end.
+
+        Raises:
+            ClusterDenied: this user may not run commands in pods.
+            ResultUnavailable: the pod is gone, or sends what it did not announce.
+            StateError: the disk is full, or can't be written to.
+        """
+        for pod in pods:
+            if name_of(pod) in self._released or "running" not in state_of(pod):
+                continue
+            if PodLog(self._cluster, pod).is_kept():
+                self._take(_Keeper(self._cluster, pod, self._uri), name_of(pod), report)
+
+    def forget(self) -> None:
+        """Removes what is home."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _take(self, keeper: _Keeper, pod: str, report: Report) -> None:
+        folder = self._folder / pod
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with _alone(folder):
+                if not (folder / "index.json").exists():
+                    self._take_all(keeper, folder, report)
+        except OSError as exc:
+            if isinstance(exc, errors.FairingError):
+                raise
+            raise errors.StateError(
+                f"{exc.filename or folder} can't be written: {exc.strerror}; make room, or name "
+                "another folder: FAIRING_ARTIFACTS"
+            ) from exc
+        if keeper.release():
+            self._released.add(pod)
+
+    def _take_all(self, keeper: _Keeper, folder: Path, report: Report) -> None:
+        index = keeper.index()
+        wanted = [(n, entry) for n, entry in enumerate(index) if not entry.get("error")]
+        total = sum(entry["size"] for _, entry in wanted)
+        files = sum(entry["path"] is not None for _, entry in wanted)
+        progress = _Progress(report, total)
+        for number, entry in wanted:
+            keeper.fetch(number, entry, self._place(folder, entry), progress)
+        unfinished = folder / "index.next"
+        unfinished.write_text(json.dumps([entry for _, entry in wanted]), encoding="utf-8")
+        unfinished.replace(folder / "index.json")
+        report("fetched", files=files, bytes=total)
+
+    def _place(self, folder: Path, entry: Object) -> Path:
+        """Where a file goes; the pod names it, and may name nothing outside."""
+        path: str | None = entry["path"]
+        if path is None:
+            return folder / "result.json"
+        normal = posixpath.normpath(path)
+        if normal != path or path.startswith(("/", "../")) or path in (".", "..") or "\0" in path:
+            raise errors.ResultUnavailable(
+                f"the pod names an output {path!r}, which is no path here",
+                uri=self._uri,
+            )
+        return folder / "files" / path
+
+
+class _Keeper:
+    """What keeps the outputs in a pod."""
+
+    def __init__(self, cluster: Cluster, pod: Object, uri: str) -> None:
+        self._uri = uri
+        meta = pod["metadata"]
+        self._cluster = cluster
+        self._pod = name_of(pod)
+        self._path = f"/api/v1/namespaces/{meta['namespace']}/pods/{self._pod}/exec"
+        self._container = main_of(pod)
+        self._command: list[str] = json.loads(meta["annotations"][labels.KEEPER])
+
+    def index(self) -> list[dict[str, Any]]:
+        """What it has."""
+        found: list[dict[str, Any]] = json.loads(b"".join(self._said("index")))
+        return found
+
+    def release(self) -> bool:
+        """Lets the pod end; whether it heard of it. One that is about to end may not."""
+        try:
+            b"".join(self._said("release"))
+        except errors.ClusterDenied:
+            raise
+        except (errors.ClusterError, ConnectionError):
+            return False
+        return True
+
+    def fetch(self, number: int, entry: Object, place: Path, progress: _Progress) -> None:
+        """One file, resumed where an earlier try broke off, checked, and then put in its place."""
+        part = place.with_name(f"{place.name}.part")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        tries = 0
+        while (size := part.stat().st_size if part.exists() else -1) < entry["size"]:
+            try:
+                with part.open("ab") as file:
+                    for block in self._said("send", str(number), str(max(size, 0))):
+                        file.write(block)
+                        progress.add(len(block))
+            except ConnectionError as exc:
+                if isinstance(exc, errors.FairingError) and not isinstance(
+                    exc, errors.ClusterUnreachable
+                ):
+                    raise
+                tries = 0 if part.stat().st_size > max(size, 0) else tries + 1
+                if tries == _TRIES:
+                    raise
+        if _digest(part) != entry["sha256"]:
+            part.unlink()
+            raise errors.ResultUnavailable(
+                f"{entry['path'] or 'the result'} did not come home as the pod {self._pod} "
+                "announced it: its SHA-256 differs; ask again while the pod is up",
+                uri=self._uri,
+            )
+        part.replace(place)
+
+    def _said(self, *words: str) -> Iterator[bytes]:
+        command = [*self._command, *words]
+        return self._cluster.execute(self._path, command, container=self._container)
+
+
+class _Progress:
+    """Tells of the bytes that came, now and then."""
+
+    def __init__(self, report: Report, total: int) -> None:
+        self._report = report
+        self._total = total
+        self._came = self._told = 0
+
+    def add(self, count: int) -> None:
+        self._came += count
+        if self._came - self._told >= _TOLD_EVERY:
+            self._told = self._came
+            self._report("fetching", bytes=self._came, total=self._total)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """While nobody else of this machine fetches the same."""
+    with (folder / "lock").open("a") as lock:
+        with contextlib.suppress(ImportError):  # Windows
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,202 @@
+"""Runs a program as a container's first process, and keeps its outputs until somebody has them.
+
+Shipped as ``fairing_core/keep.py``; what follows is a container's command, then what is asked from
+outside while the program is over and the container still there:
+
+    python keep.py run PROGRAM ARGUMENT...
+    python keep.py index                  the outputs, as JSON: path, size, sha256
+    python keep.py send NUMBER OFFSET     one of them, from a byte on
+    python keep.py release                ends the container
+
+FAIRING_OUTPUTS holds the paths, folders and patterns that are kept (JSON), relative to where the
+program starts; FAIRING_KEEP the seconds for which they are. Where something is kept, a last line on
+stdout says so, after MARK. Ends with the program's exit code (128 + n for signal n).
+
+Standard library only, Python 3.8.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+MARK = "\x1e[fairing: "
+NOT_FOUND, NOT_EXECUTABLE = 127, 126  # a shell's
+_ROOMS = ("/tmp", "/dev/shm", ".")  # noqa: S108 - the container is nobody else's; after TMPDIR
+_PAUSE = 0.05  # seconds
+_BLOCK = 1 << 20
+
+
+def main(words: list[str]) -> int:
+    """Does what the first word says; gives the exit code."""
+    word, rest = words[0], words[1:]
+    if word == "run":
+        return _Run().whole(rest)
+    if word == "index":
+        sys.stdout.write(_read("index.json"))
+    elif word == "send":
+        _send(int(rest[0]), int(rest[1]))
+    elif word == "release":
+        with open(os.path.join(_room(), "released"), "w"):
+            pass
+    return 0
+
+
+class _Run:
+    """The program, from its start to the container's end."""
+
+    def __init__(self) -> None:
+        self._child = 0
+        self._is_stopped = False
+        self._home = os.getcwd()
+
+    def whole(self, command: list[str]) -> int:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+            signal.signal(number, self._hand_on)
+        environment = dict(os.environ)
+        if os.environ.get("FAIRING_RESULT") and _made_room():
+            environment["FAIRING_RESULT_LARGE"] = os.path.join(_room(), "result.json")
+        try:
+            self._child = os.posix_spawnp(command[0], command, environment)
+        except OSError as exc:
+            sys.stderr.write(f"{command[0]} can't be started: {exc.strerror}\n")
+            return NOT_FOUND if isinstance(exc, FileNotFoundError) else NOT_EXECUTABLE
+        if self._is_stopped:  # before there was anything to hand it on to
+            os.kill(self._child, signal.SIGTERM)
+        code = self._end()
+        if not self._is_stopped:
+            self._keep(code)
+        return code
+
+    def _hand_on(self, number: int, frame: object) -> None:
+        self._is_stopped = True
+        if self._child:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._child, number)
+
+    def _end(self) -> int:
+        """Waits for the program, and for whoever else is left to the first process."""
+        while True:
+            pid, status = os.waitpid(-1, 0)
+            if pid == self._child:
+                self._child = 0
+                return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+
+    def _keep(self, code: int) -> None:
+        """Comes back once somebody has the outputs, or their time is over."""
+        large = os.path.join(_room(), "result.json")
+        has_result = os.path.exists(large)
+        patterns = _json().loads(os.environ.get("FAIRING_OUTPUTS") or "[]")
+        if not (has_result or patterns) or not (has_result or _made_room()):
+            return
+        if os.getpid() == 1:  # what still runs must not change them
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(-1, signal.SIGKILL)
+        index = [_entry(large, None)] if has_result else []
+        index += [_entry(at, path) for path, at in sorted(_found(patterns, self._home).items())]
+        if not index:
+            return
+        _write("index.json", _json().dumps(index))
+        seconds = float(os.environ.get("FAIRING_KEEP") or 0)
+        until = time.time() + seconds
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until))
+        size = sum(entry["size"] for entry in index)
+        told = f"the program has ended with exit code {code}; {len(index)} outputs, {size} bytes, "
+        os.write(1, f"{MARK}{told}are kept until {moment}]\n".encode())
+        released = os.path.join(_room(), "released")
+        while not self._is_stopped and time.time() < until and not os.path.exists(released):
+            time.sleep(_PAUSE)
+
+
+def _found(patterns: list[str], home: str) -> dict[str, str]:
+    """The files by the path that they go by: relative to `home` where they are below it."""
+    import glob
+
+    found = {}
+    for pattern in patterns:
+        for match in glob.glob(os.path.join(home, pattern), recursive=True):
+            for path in _files(match):
+                name = os.path.relpath(path, home)
+                found[path.lstrip("/") if name.startswith("..") else name] = path
+    return found
+
+
+def _files(path: str) -> Iterator[str]:
+    if os.path.isfile(path):
+        yield os.path.normpath(path)
+    for folder, _, names in os.walk(path):
+        for name in names:
+            if os.path.isfile(os.path.join(folder, name)):
+                yield os.path.normpath(os.path.join(folder, name))
+
+
+def _entry(at: str, path: str | None) -> dict[str, Any]:
+    """What is said of a file; the one without a path is the result."""
+    import hashlib
+
+    digest, size = hashlib.sha256(), 0
+    try:
+        with open(at, "rb") as file:
+            for block in iter(lambda: file.read(_BLOCK), b""):
+                digest.update(block)
+                size += len(block)
+    except OSError as exc:
+        return {"path": path, "at": at, "size": 0, "sha256": "", "error": exc.strerror}
+    return {"path": path, "at": at, "size": size, "sha256": digest.hexdigest()}
+
+
+def _send(number: int, offset: int) -> None:
+    with open(_json().loads(_read("index.json"))[number]["at"], "rb") as file:
+        file.seek(offset)
+        for block in iter(lambda: file.read(_BLOCK), b""):
+            while block:
+                block = block[os.write(1, block) :]
+
+
+# --- where it is kept -----------------------------------------------------------------------------
+
+
+def _room() -> str:
+    """A folder that each process of the container finds."""
+    for place in filter(None, (os.environ.get("TMPDIR"), *_ROOMS)):
+        if os.access(place, os.W_OK):
+            return os.path.join(os.path.abspath(place), ".fairing-keep")
+    return ""
+
+
+def _made_room() -> bool:
+    try:
+        os.mkdir(_room(), 0o700)
+    except OSError:
+        return bool(_room()) and os.path.isdir(_room())
+    return True
+
+
+def _read(name: str) -> str:
+    with open(os.path.join(_room(), name), encoding="utf-8") as file:
+        return file.read()
+
+
+def _write(name: str, content: str) -> None:
+    unfinished = os.path.join(_room(), name + ".tmp")
+    with open(unfinished, "w", encoding="utf-8") as file:
+        file.write(content)
+    os.replace(unfinished, os.path.join(_room(), name))
+
+
+def _json() -> Any:
+    import json
+
+    return json
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
