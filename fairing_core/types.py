@@ -177,7 +177,8 @@ class DeployRequest:
     `patches` are folded in their order. `returns` is true when the program writes a result record
     (see `Outcome.record`). `outputs` are the files, folders and patterns, relative to `workdir`,
     that come home after the end; `keeper` is where the image has what sees to that (see
-    `fairing_core.runtime.keep`), "" if it has not. `uid` and `gid` are the image's user, as in `Built`.
+    `fairing_core.runtime.keep`), "" if it has not. `uid` and `gid` are the image's user,
+    as in `Built`.
     """
 
     image: str

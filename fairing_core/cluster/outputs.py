@@ -17,12 +17,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fairing_core import errors
+from fairing_core import errors, log
 from fairing_core.cluster import labels
 from fairing_core.cluster.client import Cluster
 from fairing_core.cluster.jobstate import main_of, name_of, state_of
 from fairing_core.cluster.podlog import PodLog
 from fairing_core.types import Artifact, Report
+
+logger = log.named(__name__)
 
 Object = Mapping[str, Any]
 
@@ -91,7 +93,13 @@ class Outputs:
             if name_of(pod) in self._released or "running" not in state_of(pod):
                 continue
             if PodLog(self._cluster, pod).is_kept():
-                self._take(_Keeper(self._cluster, pod, self._uri), name_of(pod), report)
+                keeper = _Keeper(self._cluster, pod, self._uri)
+                try:
+                    self._take(keeper, name_of(pod), report)
+                except ConnectionError as exc:
+                    if isinstance(exc, errors.FairingError):
+                        raise
+                    logger.info("the outputs in %s are asked for again: %s", name_of(pod), exc)
 
     def forget(self) -> None:
         """Removes what is home."""
@@ -105,7 +113,7 @@ class Outputs:
                 if not (folder / "index.json").exists():
                     self._take_all(keeper, folder, report)
         except OSError as exc:
-            if isinstance(exc, errors.FairingError):
+            if isinstance(exc, errors.FairingError | ConnectionError):
                 raise
             raise errors.StateError(
                 f"{exc.filename or folder} can't be written: {exc.strerror}; make room, or name "
@@ -186,7 +194,10 @@ class _Keeper:
                     raise
                 tries = 0 if part.stat().st_size > max(size, 0) else tries + 1
                 if tries == _TRIES:
-                    raise
+                    raise errors.ClusterUnreachable(
+                        f"{entry['path'] or 'the result'} breaks off again and again on its way "
+                        f"from the pod {self._pod}: {exc}; what came is kept, ask again"
+                    ) from exc
         if _digest(part) != entry["sha256"]:
             part.unlink()
             raise errors.ResultUnavailable(

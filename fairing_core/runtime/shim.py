@@ -8,8 +8,9 @@ The pickle holds ``(function, args, kwargs)``. The result record (JSON, schema 1
 that the environment variable FAIRING_RESULT names, whole or not at all. With FAIRING_RESULT_LIMIT,
 a number of bytes, it is written in place, and is never larger: a value that needs more goes to the
 file FAIRING_RESULT_LARGE, if there is one, and the record says with its size and SHA-256 that it
-was ``kept``. It says what was ``returned``, if JSON brings it back with equal types, else ``pickled`` in base64 with its ``type``, or ``lost`` with
-the reason; or what was ``raised``, with its traceback from the user's first frame on.
+was ``kept``. It says what was ``returned``, if JSON brings it back with equal types, else
+``pickled`` in base64 with its ``type``, or ``lost`` with the reason; or what was ``raised``, with
+its traceback from the user's first frame on.
 
 Standard library only, Python 3.8.
 """

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairing_core import Plan, TrainJob, config
+from fairing_core.errors import InputError
 from fairing_core.interfaces import RunHandle
 from fairing_core.local import LocalBackend
 from fairing_core.types import (
@@ -174,3 +175,26 @@ def test_a_run_on_this_machine_tells_what_each_step_took(tmp_path: Path) -> None
     assert all((step.seconds or -1) >= 0 for step in steps)
     run.delete()
     assert repr(run).startswith(f"<LocalRun {run.name} deleted fairing://")
+
+
+# --- what a run leaves behind ---------------------------------------------------------------------
+
+
+def leave() -> None:
+    Path("runs").mkdir()
+    Path("runs/a.txt").write_text("a")
+    raise ValueError("too late")
+
+
+def test_outputs_on_this_machine_are_where_they_are(tmp_path: Path) -> None:
+    backend = LocalBackend(root=tmp_path / "runs")
+    run = TrainJob(leave, backend=backend, outputs=["runs/", "gone.txt"]).submit()
+    (found,) = run.artifacts(60)
+    assert (found.path, found.size, found.content.read_text()) == ("runs/a.txt", 1, "a")
+    assert not TrainJob(train, backend=backend).submit().artifacts(60)
+
+
+@pytest.mark.parametrize("outputs", ["model.pkl", [""], ["a\0b"], [3]])
+def test_outputs_that_name_nothing_are_refused_at_once(outputs: Any) -> None:
+    with pytest.raises(InputError, match="outputs"):
+        TrainJob(train, outputs=outputs)

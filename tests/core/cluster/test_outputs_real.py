@@ -230,3 +230,19 @@ def test_who_may_not_run_commands_in_pods_is_told(
         run.artifacts(60)
     assert (caught.value.verb, caught.value.resource) == (right.verb, "pods/exec")
     run.delete()
+
+
+@pytest.mark.parametrize(("kind", "code", "options"), [
+    ("out-of-memory", "x = bytearray(300_000_000)", {"resources": {"memory": "64Mi"}}),
+    ("deadline", "import time; time.sleep(600)", {"timeout": 2}),
+])  # fmt: skip
+def test_what_the_cluster_ends_is_its_own_cause_under_the_keeper_too(
+    script: Path, kind: str, code: str, options: Any
+) -> None:
+    script.write_text(f"open('a', 'w').write('a')\n{code}\n")
+    run = submitted(script, outputs=["a"], **options)
+    assert run.wait(90) is RunStatus.FAILED
+    found = run.why()
+    assert found
+    assert found.kind == kind
+    assert kind == "out-of-memory" or list(run.artifacts()) == []

@@ -1,0 +1,142 @@
+"""What a pod sends is taken only as it was announced, and only to where it may go."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from fairing_core import errors
+from fairing_core.cluster.client import Cluster
+from fairing_core.cluster.labels import KEEPER
+from fairing_core.cluster.lines import MARK
+from fairing_core.cluster.outputs import Outputs
+from fairing_core.types import Artifact, unheard
+from tests.core.cluster.api import pod_of
+
+JOB = {"metadata": {"uid": "u-1"}}
+
+
+class Pod:
+    """A cluster of one pod, which keeps `files` and does as it is told to go wrong."""
+
+    def __init__(self, files: dict[str | None, bytes]) -> None:
+        self.files = list(files.items())
+        self.index = [
+            {"path": path, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            for path, content in files.items()
+        ]
+        self.asked: list[Sequence[str]] = []
+        self.cuts: list[int] = []
+        self.is_released = False
+
+    def stream(self, path: str, stop: object, **query: object) -> Iterator[bytes]:
+        yield b"2026-11-24T04:00:00.000000000Z " + MARK + b" with exit code 0]\n"
+
+    def execute(self, path: str, command: Sequence[str], *, container: str) -> Iterator[bytes]:
+        assert command[0] == "keeper"
+        word, *rest = command[1:]
+        self.asked.append(command[1:])
+        if word == "index":
+            yield json.dumps(self.index).encode()
+        elif word == "release":
+            self.is_released = True
+        else:
+            content = self.files[int(rest[0])][1][int(rest[1]) :]
+            if self.cuts:
+                yield content[: self.cuts.pop(0)]
+                raise ConnectionError("cut")
+            yield content
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FAIRING_ARTIFACTS", str(tmp_path / "artifacts"))
+    return tmp_path / "artifacts" / "u-1"
+
+
+def taken(pod: Pod) -> list[Artifact]:
+    """What is home, once it was brought there."""
+    found: Any = pod_of(JOB, "train-abcde", {"running": {}})
+    found["metadata"]["annotations"] = {KEEPER: '["keeper"]'}
+    outputs = Outputs(cast(Cluster, pod), "u-1", uri="fairing://x", many=False)
+    outputs.bring_home([found], unheard)
+    return outputs.here()
+
+
+def test_a_file_is_taken_once_and_the_pod_let_go(place: Path) -> None:
+    pod = Pod({"a/b.txt": b"hello"})
+    (one,) = taken(pod)
+    assert (one.path, one.size, one.content.read_bytes()) == ("a/b.txt", 5, b"hello")
+    assert one.digest == f"sha256:{hashlib.sha256(b'hello').hexdigest()}"
+    assert pod.is_released
+    again = Pod({"a/b.txt": b"hello"})
+    assert taken(again) == [one]
+    assert again.asked == [["release"]]
+
+
+def test_a_file_that_breaks_off_goes_on_where_it_was(place: Path) -> None:
+    pod = Pod({"a": b"0123456789"})
+    pod.cuts = [3, 4]
+    assert taken(pod)[0].content.read_bytes() == b"0123456789"
+    assert pod.asked[1:4] == [["send", "0", "0"], ["send", "0", "3"], ["send", "0", "7"]]
+
+
+def test_who_never_gets_a_byte_gives_up_and_lets_the_pod_up(place: Path) -> None:
+    pod = Pod({"a": b"0123456789"})
+    pod.cuts = [0] * 99
+    with pytest.raises(errors.ClusterUnreachable, match="again and again"):
+        taken(pod)
+    assert not pod.is_released
+    pod.cuts = []
+    assert taken(pod)[0].size == 10
+
+
+def test_a_file_with_another_digest_is_not_taken(place: Path) -> None:
+    pod = Pod({"a": b"0123456789"})
+    pod.files = [("a", b"01234x6789")]
+    with pytest.raises(errors.ResultUnavailable, match="its SHA-256 differs"):
+        taken(pod)
+    assert not pod.is_released
+    assert not list(place.rglob("files/a*"))
+    pod.files = [("a", b"0123456789")]
+    assert taken(pod)[0].size == 10
+
+
+@pytest.mark.parametrize("path", ["/etc/x", "../x", "a/../../x", "..", ".", "a//b", "a/./b", "\0"])
+def test_a_pod_names_no_place_outside(place: Path, path: str) -> None:
+    with pytest.raises(errors.ResultUnavailable, match="is no path here"):
+        taken(Pod({path: b"x"}))
+    assert not list(place.rglob("x"))
+
+
+def test_an_empty_file_is_a_file(place: Path) -> None:
+    assert taken(Pod({"a": b""}))[0].size == 0
+
+
+def test_a_file_that_the_pod_could_not_read_is_left_out(place: Path) -> None:
+    pod = Pod({"a": b"x", "b": b"y"})
+    pod.index[0]["error"] = "Permission denied"
+    assert [one.path for one in taken(pod)] == ["b"]
+
+
+def test_a_large_result_is_known_by_its_digest(place: Path) -> None:
+    pod = Pod({None: b'{"returned": 1}'})
+    assert taken(pod) == []
+    outputs = Outputs(cast(Cluster, pod), "u-1", uri="fairing://x", many=False)
+    assert outputs.result(pod.index[0]) == b'{"returned": 1}'
+    assert outputs.result({"sha256": "0"}) is None
+    assert outputs.were_fetched()
+    outputs.forget()
+    assert not place.exists()
+
+
+def test_a_place_that_can_not_be_written_to_is_said(place: Path) -> None:
+    place.parent.parent.mkdir(exist_ok=True)
+    place.parent.write_text("a file")
+    with pytest.raises(errors.StateError, match="FAIRING_ARTIFACTS"):
+        taken(Pod({"a": b"x"}))
