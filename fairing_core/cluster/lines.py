@@ -17,8 +17,10 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 _TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(Z|[+-]\d\d:\d\d)")
-MARK = b"\x1e[fairing: the program has ended"
-"""What the keeper writes after a program's last line (`fairing_core.runtime.keep`)."""
+START = b"\x1e[fairing: the program starts]"
+END = b"\x1e[fairing: the program has ended"
+"""What the keeper writes to both streams, before a program's own and after it
+(`fairing_core.runtime.keep`)."""
 
 _SECOND = len("2026-11-24T04:00:00")
 _LATE = 1  # seconds
@@ -29,8 +31,10 @@ class Line(NamedTuple):
 
     time: str
     text: bytes
+    is_first: bool = False
+    """Whether it is the keeper's, before the program's own."""
     is_last: bool = False
-    """Whether the program has ended with it, though its container goes on."""
+    """Whether the program has ended with it, on this stream, though its container goes on."""
 
 
 def gap(why: str) -> Line:
@@ -56,8 +60,8 @@ def _line(raw: bytes) -> Line:
     if not _TIME.fullmatch(moment):
         # The kubelet's own word, of a log that it has deleted.
         return gap(raw.decode("utf-8", "replace").strip())
-    text, mark, _ = text.partition(MARK)
-    return Line(moment.decode("ascii"), text, bool(mark))
+    text, end, _ = text.partition(END)
+    return Line(moment.decode("ascii"), text, text.startswith(START), bool(end))
 
 
 class Place:

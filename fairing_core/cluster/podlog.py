@@ -20,12 +20,13 @@ from fairing_core.cluster.jobstate import (
     will_not_restart,
 )
 from fairing_core.cluster.labels import KEEPER
-from fairing_core.cluster.lines import MARK, Line, Place, gap, split
+from fairing_core.cluster.lines import END, START, Line, Place, gap, split
 
 Object = Mapping[str, Any]
 
 _PAUSES = (0.05, 1.0)  # seconds between two looks at the pod
-_MOMENT = 40  # bytes in which a line's time is
+_BEGINNING = 240  # bytes in which the keeper's two lines are, and the time of the next
+_STREAMS = 2
 _AWAY = 60.0  # seconds that a log may be out of reach
 
 
@@ -38,30 +39,35 @@ class PodLog:
         self._cluster = cluster
         self._pod = pod
         self._container = main_of(pod)
+        self._is_under_keeper = KEEPER in (meta.get("annotations") or {})
+        self._ends = 0  # streams that have ended
         self.has_ended = False
         """Whether the program has ended, though its container goes on."""
         self._at = f"/api/v1/namespaces/{meta['namespace']}/pods/{self.name}"
 
     def began(self) -> datetime | None:
         """When the first line that is still there was written (UTC)."""
-        start = b"".join(self._stream(threading.Event(), limitBytes=_MOMENT))
-        return time_of(start[:_MOMENT].partition(b" ")[0].decode("ascii", "replace") or None)
+        start = b"".join(self._stream(threading.Event(), limitBytes=_BEGINNING))
+        lines = (line for line in start.split(b"\n") if START not in line)
+        moment = next(lines, b"").partition(b" ")[0].decode("ascii", "replace")
+        return time_of(moment or None)
 
     def is_kept(self) -> bool:
         """Whether the program has ended, and its container was kept for its outputs."""
-        return MARK in self._last_line()
+        return END in b"".join(self._last_lines())
 
-    def _last_line(self) -> bytes:
+    def _last_lines(self) -> list[bytes]:
+        """As many as may be the keeper's."""
         try:
-            return b"".join(self._stream(threading.Event(), tailLines=1))
+            return b"".join(self._stream(threading.Event(), tailLines=2)).split(b"\n")
         except (errors.ObjectNotFound, ConnectionError):
-            return b""
+            return []
 
     def _wanted(self, tail: int | None) -> int | None:
-        """As many lines, and the keeper's own, if it is the last."""
-        if tail is None or KEEPER not in (self._pod["metadata"].get("annotations") or {}):
+        """As many lines, and those of the keeper's own that are the last ones."""
+        if tail is None or not self._is_under_keeper:
             return tail
-        return tail + self._last_line().partition(b" ")[2].startswith(MARK)
+        return tail + sum(line.partition(b" ")[2].startswith(END) for line in self._last_lines())
 
     def so_far(self, tail: int | None = None) -> Iterator[Line]:
         """What is there now."""
@@ -134,19 +140,33 @@ class PodLog:
         self, place: Place, query: Mapping[str, str | int], stop: threading.Event, *, over: bool
     ) -> Iterator[Line]:
         """What was not given yet, as far as one connection leads."""
+        is_beginning = self._is_under_keeper and not {"sinceTime", "tailLines"} & query.keys()
         for line in place.fresh(split(self._stream(stop, **query))):
             if line is None:
                 yield gap("the log was rotated while nobody was connected")
                 continue
-            if line.is_last:
-                self.has_ended = True
-                if line.text:
-                    yield line
-                return
+            if line.is_first or line.is_last:
+                is_beginning = False
+                place.note(line)
+                yield from self._of_keeper(line)
+                if self.has_ended:
+                    return
+                continue
             if not line.text.endswith(b"\n") and not over:
                 return  # half a line, maybe: read again, once the program has ended
+            if is_beginning:
+                yield gap("the log was rotated before anybody had read it")
+                is_beginning = False
             place.note(line)
             yield line
+
+    def _of_keeper(self, line: Line) -> Iterator[Line]:
+        """What the program itself had written of a line in which its keeper says something."""
+        if line.is_last:
+            self._ends += 1
+            self.has_ended = self._ends == _STREAMS
+            if line.text:
+                yield line
 
     def _earlier(self, first: int, restarts: int) -> Iterator[Line]:
         """What the container before this one wrote; those before that one are gone."""

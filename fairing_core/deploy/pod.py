@@ -40,8 +40,8 @@ def pod_template(
 ) -> dict[str, Any]:
     """The template of a pod that runs what `request` says, with every patch folded in.
 
-    What has outputs, or a result, runs under its keeper, for `keep` seconds at the most beyond the
-    program's end.
+    It runs under a keeper, where the image has one, which stays for `keep` seconds at the most
+    beyond the program's end if there is something to bring home.
 
     `own` holds the deployer's options; it is folded after the request's patches. The pod passes
     the Pod Security Standard "restricted" where the image's user is known and is not root.
@@ -59,7 +59,7 @@ def pod_template(
     keeper = _keeper(request)
     if request.returns:
         env.update(FAIRING_RESULT=RESULT, FAIRING_RESULT_LIMIT=str(RESULT_LIMIT))
-    if keeper:
+    if keeper and (request.outputs or request.returns):
         env["FAIRING_KEEP"] = f"{keep:g}"
     if request.outputs:
         env["FAIRING_OUTPUTS"] = json.dumps(request.outputs)
@@ -91,17 +91,17 @@ def pod_template(
 
 
 def _keeper(request: DeployRequest) -> list[str]:
-    """What is run to keep outputs and large results; empty where there is nothing to keep."""
+    """What the program runs under; empty where the image may have no Python to run it."""
     if request.outputs and not request.keeper:
         raise errors.Unsupported(
             f"outputs={list(request.outputs)} can't come home: the image has no "
             "fairing_core/keep.py, which the preprocessors 'python' and 'function' put there"
         )
-    if not (request.outputs or request.returns) or not request.keeper:
-        return []
     program = request.command[0]
-    python = program if posixpath.basename(program).startswith("python") else "python3"
-    return [python, "-IS", request.keeper]
+    is_python = posixpath.basename(program).startswith("python")
+    if not request.keeper or not (is_python or request.outputs or request.returns):
+        return []
+    return [program if is_python else "python3", "-IS", request.keeper]
 
 
 def deadline(timeout: float | None) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""Runs a program as a container's first process, and keeps its outputs until somebody has them.
+"""Runs a program under a container's first process, and keeps its outputs until somebody has them.
+
+A program that is the first process itself is spared SIGTERM by Linux; one under this is not.
 
 Shipped as ``fairing_core/keep.py``; what follows is a container's command, then what is asked from
 outside while the program is over and the container still there:
@@ -9,8 +11,9 @@ outside while the program is over and the container still there:
     python keep.py release                ends the container
 
 FAIRING_OUTPUTS holds the paths, folders and patterns that are kept (JSON), relative to where the
-program starts; FAIRING_KEEP the seconds for which they are. Where something is kept, a last line on
-stdout says so, after MARK. Ends with the program's exit code (128 + n for signal n).
+program starts; FAIRING_KEEP the seconds for which they are. A first line says that the program
+starts, and where something is kept, a last one that it has ended, on stdout and on stderr, after
+SIGN; a log without the first was rotated. Ends with the program's exit code (128 + n for signal n).
 
 Standard library only, Python 3.8.
 """
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-MARK = "\x1e[fairing: "
+SIGN = "\x1e[fairing: "
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # a shell's
 _ROOMS = ("/tmp", "/dev/shm", ".")  # noqa: S108 - the container is nobody else's; after TMPDIR
 _PAUSE = 0.05  # seconds
@@ -64,6 +67,7 @@ class _Run:
         environment = dict(os.environ)
         if os.environ.get("FAIRING_RESULT") and _made_room():
             environment["FAIRING_RESULT_LARGE"] = os.path.join(_room(), "result.json")
+        _say("the program starts")
         try:
             self._child = os.posix_spawnp(command[0], command, environment)
         except OSError as exc:
@@ -109,11 +113,18 @@ class _Run:
         until = time.time() + seconds
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until))
         size = sum(entry["size"] for entry in index)
-        told = f"the program has ended with exit code {code}; {len(index)} outputs, {size} bytes, "
-        os.write(1, f"{MARK}{told}are kept until {moment}]\n".encode())
+        many = f"{len(index)} outputs, {size} bytes, are kept until {moment}"
+        _say(f"the program has ended with exit code {code}; {many}")
         released = os.path.join(_room(), "released")
         while not self._is_stopped and time.time() < until and not os.path.exists(released):
             time.sleep(_PAUSE)
+
+
+def _say(told: str) -> None:
+    """On both streams, since a log has the lines of each in order, but not of one and the other."""
+    for stream in (1, 2):
+        with contextlib.suppress(OSError):
+            os.write(stream, f"{SIGN}{told}]\n".encode())
 
 
 def _found(patterns: list[str], home: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ import pytest
 from fairing_core import errors
 from fairing_core.cluster.client import Cluster
 from fairing_core.cluster.labels import KEEPER
-from fairing_core.cluster.lines import MARK
+from fairing_core.cluster.lines import END
 from fairing_core.cluster.outputs import Outputs
 from fairing_core.types import Artifact, unheard
 from tests.core.cluster.api import pod_of
@@ -35,7 +35,7 @@ class Pod:
         self.is_released = False
 
     def stream(self, path: str, stop: object, **query: object) -> Iterator[bytes]:
-        yield b"2026-11-24T04:00:00.000000000Z " + MARK + b" with exit code 0]\n"
+        yield b"2026-11-24T04:00:00.000000000Z " + END + b" with exit code 0]\n"
 
     def execute(self, path: str, command: Sequence[str], *, container: str) -> Iterator[bytes]:
         assert command[0] == "keeper"

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from fairing_core.cluster.lines import MARK
+from fairing_core.cluster.lines import END
 from fairing_core.runtime import keep
 
 PROGRAM = [sys.executable, "-IS", keep.__file__]
@@ -77,6 +77,7 @@ def container(tmp_path: Path) -> Iterator[Container]:
         process.communicate()
 
 
+STARTS = keep.SIGN.encode() + b"the program starts]\n"
 WRITE = "open('a.bin', 'wb').write(b'x' * 3_000_000); print('half', end='')"
 
 
@@ -90,13 +91,15 @@ def test_outputs_are_kept_until_they_are_released(container: Container) -> None:
     assert container.ask("send", "0", "2999990") == content[-10:]
     assert run.poll() is None
     container.ask("release")
-    out, _ = run.communicate(timeout=20)
+    out, err = run.communicate(timeout=20)
     assert run.returncode == 3
-    said, mark, told = out.partition(MARK)
-    assert said == b"half"
+    said, mark, told = out.partition(END)
+    assert said == STARTS + b"half"
     assert mark
     assert b"with exit code 3; 1 outputs, 3000000 bytes, are kept until " in told
-    assert out.count(b"\n") == 1
+    assert out.count(b"\n") == 2
+    assert told.endswith(b"]\n")
+    assert err == STARTS + END + told
 
 
 def test_the_time_is_over_where_nobody_comes(container: Container) -> None:
@@ -110,7 +113,7 @@ def test_with_nothing_to_keep_it_ends_at_once_and_says_nothing(
     container: Container, outputs: list[str]
 ) -> None:
     run = container.start("print('x')", outputs)
-    assert run.communicate(timeout=20)[0] == b"x\n"
+    assert run.communicate(timeout=20)[0] == STARTS + b"x\n"
     assert run.returncode == 0
 
 
@@ -148,6 +151,7 @@ def test_a_stop_is_handed_on_and_keeps_nothing(container: Container, ends: bool)
     )
     run = container.start(code + ("" if ends else "time.sleep(60)\n"), ["a.bin"])
     assert run.stdout
+    assert run.stdout.readline() == STARTS
     assert run.stdout.readline() == b"up\n"
     if ends:
         container.index()
@@ -180,7 +184,7 @@ def test_children_that_nobody_waits_for_do_not_end_it(container: Container) -> N
 
 def test_where_nothing_can_be_written_it_runs_all_the_same(container: Container) -> None:
     run = container.start("print('x')", ["a.bin"], TMPDIR="/proc")
-    assert run.communicate(timeout=20)[0] == b"x\n"
+    assert run.communicate(timeout=20)[0] == STARTS + b"x\n"
 
 
 def test_the_shim_puts_a_large_result_aside_and_the_keeper_keeps_it(container: Container) -> None:
@@ -208,5 +212,5 @@ def test_a_small_result_needs_nobody(container: Container) -> None:
     run = container.start_command([*command, "--serialized_fn_file", "fn.p"],
                                   FAIRING_RESULT=str(record),
                                   FAIRING_RESULT_LIMIT="4096")  # fmt: skip
-    assert run.communicate(timeout=20)[0] == b""
+    assert run.communicate(timeout=20)[0] == STARTS
     assert json.loads(record.read_bytes())["returned"] == "y"
