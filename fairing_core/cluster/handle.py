@@ -31,6 +31,7 @@ from fairing_core.types import (
 from fairing_core.values import replace
 
 _TAIL = 20  # lines of the log that an outcome shows
+_ATTENTION = 0.25  # seconds between two looks whether a pod is kept for its outputs
 _MARGIN = 15.0  # seconds beyond a pod's grace in which a cancelled run has to be over
 
 Object = Mapping[str, Any]
@@ -76,8 +77,8 @@ class JobRun(RunHandle):
         self._many = (job["spec"].get("completions") or 1) > 1
         self._listed = None if pods is None else _snapshot(job, pods)
         self._kept: _Kept | None = None
-        template = job["spec"].get("template", {}).get("metadata", {})
-        self._has_keeper = labels.KEEPER in (template.get("annotations") or {})
+        self._may_be_kept = jobstate.may_be_kept(job)
+        self._attended = 0.0
 
     @property
     def name(self) -> str:
@@ -162,7 +163,7 @@ class JobRun(RunHandle):
         """The files that the run was asked to leave behind, brought home, once it has ended."""
         self.wait(timeout)
         found = self._outputs.here()
-        if not found and not self._kept and self._has_keeper:
+        if not found and not self._kept and self._may_be_kept:
             kept = [pod for pod in self._pods() if PodLog(self._cluster, pod).is_kept()]
             if kept and not self._outputs.were_fetched():
                 raise errors.ResultUnavailable(
@@ -246,7 +247,8 @@ class JobRun(RunHandle):
         self._kept = kept
 
     def _attend(self) -> None:
-        if self._has_keeper:
+        if self._may_be_kept and time.monotonic() - self._attended > _ATTENTION:
+            self._attended = time.monotonic()
             self._outputs.bring_home(self._pods(), self.report or unheard)
 
     @functools.cached_property

@@ -57,6 +57,14 @@ def main_of(pod: Object) -> str:
     return name
 
 
+def may_be_kept(job: Object) -> bool:
+    """Whether its pods stay up for their outputs, once the program has ended."""
+    containers: Sequence[Object] = job["spec"].get("template", {}).get("spec", {}).get("containers")
+    return any(
+        entry["name"] == "FAIRING_KEEP" for entry in (containers or [{}])[0].get("env") or ()
+    )
+
+
 def container_of(pod: Object) -> Object:
     """The status of the container that runs the program; empty before there is one."""
     main = main_of(pod)
