@@ -40,6 +40,7 @@ class PodLog:
         self._pod = pod
         self._container = main_of(pod)
         self._is_under_keeper = KEEPER in (meta.get("annotations") or {})
+        self._is_for_once = pod["spec"].get("restartPolicy") == "Never"
         self._ends = 0  # streams that have ended
         self.has_ended = False
         """Whether the program has ended, though its container goes on."""
@@ -50,7 +51,10 @@ class PodLog:
         start = b"".join(self._stream(threading.Event(), limitBytes=_BEGINNING))
         lines = (line for line in start.split(b"\n") if START not in line)
         moment = next(lines, b"").partition(b" ")[0].decode("ascii", "replace")
-        return time_of(moment or None)
+        try:
+            return time_of(moment or None)
+        except ValueError:  # the kubelet's own words
+            return None
 
     def is_kept(self) -> bool:
         """Whether the program has ended, and its container was kept for its outputs."""
@@ -94,7 +98,7 @@ class PodLog:
     def _next(self, stop: threading.Event, number: int) -> int | None:
         """How often the container was started anew, once that is more; None if it never will be."""
         pause = _PAUSES[0]
-        while not stop.is_set() and not self.has_ended:
+        while not stop.is_set() and not (self.has_ended and self._is_for_once):
             pod = self._now()
             if pod is None:
                 return None
@@ -109,6 +113,7 @@ class PodLog:
 
     def _follow_one(self, stop: threading.Event, number: int, tail: int | None) -> Iterator[Line]:
         """One container's output, resumed as often as it takes."""
+        self._ends, self.has_ended = 0, False
         place = Place()
         heard = time.monotonic()
         pause = _PAUSES[0]

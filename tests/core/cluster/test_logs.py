@@ -119,6 +119,41 @@ def test_a_log_that_was_rotated_meanwhile_has_one_gap_line(
     assert rest == ["7\n", "8\n"]
 
 
+START = b"\x1e[fairing: the program starts]\n"
+END = b"\x1e[fairing: the program has ended with exit code 0]\n"
+
+
+def kept(api: Api, *lines: bytes) -> JobRun:
+    """A run under its keeper, whose log has `lines`, a second apart."""
+    job = api.job("x")
+    pod = api.pod(job, "x-1", {"running": {"startedAt": NOW}})
+    pod["metadata"]["annotations"] = {"fairing-keeper": "[]"}
+    pod["spec"]["restartPolicy"] = "Never"
+    api.logs["x-1"] = [
+        (f"2026-11-24T04:00:{second:02}.000000000Z", text) for second, text in enumerate(lines)
+    ]
+    return JobRun(Cluster(config_file=api.config), job)
+
+
+def test_what_the_keeper_says_is_not_the_programs(api: Api) -> None:
+    run = kept(api, START, START, b"one\n", b"half" + END, b"late\n", END)
+    assert "".join(run.logs()) == "one\nhalflate\n"
+    assert "".join(run.logs(follow=True)) == "one\nhalflate\n"
+
+
+def test_a_log_without_its_beginning_has_a_gap_line_first(api: Api) -> None:
+    run = kept(api, b"two\n", b"three\n", END, END)
+    gap, *rest = run.logs()
+    assert "rotated before anybody had read it" in gap
+    assert rest == ["two\n", "three\n"]
+    assert list(run.logs(tail=2)) == ["two\n", "three\n"]
+
+
+def test_a_program_that_says_nothing_has_lost_nothing(api: Api) -> None:
+    assert list(kept(api, START).logs()) == []
+    assert list(kept(api, START, START, END, END).logs(follow=True)) == []
+
+
 def test_a_rotation_that_kept_the_last_line_is_no_gap() -> None:
     place = Place()
     for moment, text in numbers(5):
