@@ -6,17 +6,24 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from fairing_core import errors, k8s_utils
 from fairing_core.cluster.client import Cluster
 from fairing_core.cluster.runs import ClusterRuns
 from fairing_core.deploy.job import JobDeployer
 from fairing_core.types import PodPatch, RunStatus
+from tests.bench import certificates
 from tests.bench.kubernetes import cluster as bench_cluster
+from tests.bench.kubernetes import pki
 from tests.core.cluster.conftest import Lab, Wire, as_somebody
 
 SECONDS = 60.0
@@ -408,6 +415,44 @@ def test_wrong_credentials_are_told(lab: Lab, tmp_path: Path) -> None:
     with pytest.raises(errors.ClusterDenied, match="does not know you") as caught:
         Cluster(config_file=tmp_path / "wrong").get("/version")
     assert "s3cr3t" not in str(caught.value)
+
+
+def test_a_client_certificate_that_has_expired_is_told(lab: Lab, tmp_path: Path) -> None:
+    signer = certificates.authority(lab.bench.bench)
+    ca = x509.load_pem_x509_certificate(signer.certificate.read_bytes())
+    ca_key = serialization.load_pem_private_key(signer.key.read_bytes(), password=None)
+    assert isinstance(ca_key, ec.EllipticCurvePrivateKey)
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.now(UTC)
+
+    def config(until: datetime) -> Path:
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(pki.subject("somebody", "system:masters"))
+            .issuer_name(ca.subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=2))
+            .not_valid_after(until)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+            .sign(ca_key, hashes.SHA256())
+        )
+        pem = serialization.Encoding.PEM
+        (tmp_path / "my.crt").write_bytes(certificate.public_bytes(pem))
+        private, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        (tmp_path / "my.key").write_bytes(key.private_bytes(pem, private, plain))
+        content = json.loads(lab.config.read_text())
+        user = {"client-certificate": str(tmp_path / "my.crt"),
+                "client-key": str(tmp_path / "my.key")}  # fmt: skip
+        content["users"][0]["user"] = user
+        path = tmp_path / f"until-{until.timestamp()}"
+        path.write_text(json.dumps(content))
+        return path
+
+    good = config(now + timedelta(days=1))
+    assert Cluster(config_file=good).get("/api/v1/namespaces")["kind"] == "NamespaceList"
+    with pytest.raises(errors.ClusterDenied, match="have expired: log in again"):
+        Cluster(config_file=config(now - timedelta(days=1))).get("/api/v1/namespaces")
 
 
 # --- rights ---------------------------------------------------------------------------------------
