@@ -23,12 +23,15 @@ def checks(cluster: Cluster, job: Object, *, platform: str | None) -> list[Check
         platform: what its image is for, ``linux/amd64``.
     """
     namespace: str = job["metadata"]["namespace"]
-    found = [Check("cluster", True, f"{cluster.server}, namespace {namespace!r}")]
     has_outputs = any(
         entry["name"] == "FAIRING_OUTPUTS"
         for entry in job["spec"]["template"]["spec"]["containers"][0].get("env") or ()
     )
-    missing = rights.lacking(cluster, namespace, outputs=has_outputs)
+    try:
+        missing = rights.lacking(cluster, namespace, outputs=has_outputs)
+    except errors.ClusterError as exc:
+        return [Check("cluster", False, str(exc))]
+    found = [Check("cluster", True, f"{cluster.server}, namespace {namespace!r}")]
     found += rights.checked(missing, namespace)
     if not any((right.resource, right.verb) == ("jobs", "create") for right in missing):
         found.append(_job(cluster, job, namespace))

@@ -203,7 +203,7 @@ class JobDeployer:
         """The Job as `submit` would send it, and what stands in its way.
 
         Raises:
-            ClusterError: and its kinds: the API server can't be asked.
+            NoCluster: no kubeconfig says which namespace is meant.
             MutatorFailed: a mutator raised.
         """
         job = self._complete(manifests, mutators)

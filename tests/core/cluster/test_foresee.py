@@ -115,6 +115,14 @@ def test_a_right_that_is_missing_is_named(api: Api, right: Any) -> None:
     assert [check.ok for check in checks] == [True, False]
 
 
+def test_an_api_server_that_is_away_is_one_check_that_failed(api: Api) -> None:
+    api.close()
+    found = foreseen(api)
+    assert list(found) == ["cluster"]
+    assert found["cluster"].ok is False
+    assert "doesn't answer" in found["cluster"].detail
+
+
 def test_who_may_not_create_pods_or_list_nodes_is_told_what_is_not_known(api: Api) -> None:
     api.denied = {("create", "pods")}
     found = foreseen(api)
