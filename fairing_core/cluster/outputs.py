@@ -9,26 +9,27 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import posixpath
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fairing_core import errors, log
+from fairing_core import errors
 from fairing_core.cluster import labels
 from fairing_core.cluster.client import Cluster
 from fairing_core.cluster.jobstate import main_of, name_of, state_of
 from fairing_core.cluster.podlog import PodLog
 from fairing_core.types import Artifact, Report
 
-logger = log.named(__name__)
-
 Object = Mapping[str, Any]
 
-_TRIES = 8  # connections for one file that bring nothing new
+_TRIES = 8  # connections that bring nothing new
+_PAUSES = (0.1, 5.0)  # seconds between two of them
 _TOLD_EVERY = 8 << 20  # bytes
 
 
@@ -86,6 +87,7 @@ class Outputs:
 
         Raises:
             ClusterDenied: this user may not run commands in pods.
+            ClusterUnreachable: connections break off again and again.
             ResultUnavailable: the pod is gone, or sends what it did not announce.
             StateError: the disk is full, or can't be written to.
         """
@@ -93,13 +95,7 @@ class Outputs:
             if name_of(pod) in self._released or "running" not in state_of(pod):
                 continue
             if PodLog(self._cluster, pod).is_kept():
-                keeper = _Keeper(self._cluster, pod, self._uri)
-                try:
-                    self._take(keeper, name_of(pod), report)
-                except ConnectionError as exc:
-                    if isinstance(exc, errors.FairingError):
-                        raise
-                    logger.info("the outputs in %s are asked for again: %s", name_of(pod), exc)
+                self._take(_Keeper(self._cluster, pod, self._uri), name_of(pod), report)
 
     def forget(self) -> None:
         """Removes what is home."""
@@ -113,7 +109,7 @@ class Outputs:
                 if not (folder / "index.json").exists():
                     self._take_all(keeper, folder, report)
         except OSError as exc:
-            if isinstance(exc, errors.FairingError | ConnectionError):
+            if isinstance(exc, errors.FairingError):
                 raise
             raise errors.StateError(
                 f"{exc.filename or folder} can't be written: {exc.strerror}; make room, or name "
@@ -129,7 +125,8 @@ class Outputs:
         files = sum(entry["path"] is not None for _, entry in wanted)
         progress = _Progress(report, total)
         for number, entry in wanted:
-            keeper.fetch(number, entry, self._place(folder, entry), progress)
+            place, part = self._place(folder, entry), folder / f"{number}.part"
+            keeper.fetch(number, entry, place, part, progress)
         unfinished = folder / "index.next"
         unfinished.write_text(json.dumps([entry for _, entry in wanted]), encoding="utf-8")
         unfinished.replace(folder / "index.json")
@@ -163,8 +160,14 @@ class _Keeper:
 
     def index(self) -> list[dict[str, Any]]:
         """What it has."""
-        found: list[dict[str, Any]] = json.loads(b"".join(self._said("index")))
-        return found
+        for tries in itertools.count(1):
+            try:
+                found: list[dict[str, Any]] = json.loads(b"".join(self._said("index")))
+            except ConnectionError as exc:
+                self._bear(exc, tries, "the list of outputs")
+            else:
+                return found
+        raise AssertionError("unreachable")
 
     def release(self) -> bool:
         """Lets the pod end; whether it heard of it. One that is about to end may not."""
@@ -176,9 +179,10 @@ class _Keeper:
             return False
         return True
 
-    def fetch(self, number: int, entry: Object, place: Path, progress: _Progress) -> None:
+    def fetch(
+        self, number: int, entry: Object, place: Path, part: Path, progress: _Progress
+    ) -> None:
         """One file, resumed where an earlier try broke off, checked, and then put in its place."""
-        part = place.with_name(f"{place.name}.part")
         place.parent.mkdir(parents=True, exist_ok=True)
         tries = 0
         while (size := part.stat().st_size if part.exists() else -1) < entry["size"]:
@@ -188,16 +192,10 @@ class _Keeper:
                         file.write(block)
                         progress.add(len(block))
             except ConnectionError as exc:
-                if isinstance(exc, errors.FairingError) and not isinstance(
-                    exc, errors.ClusterUnreachable
-                ):
-                    raise
-                tries = 0 if part.stat().st_size > max(size, 0) else tries + 1
-                if tries == _TRIES:
-                    raise errors.ClusterUnreachable(
-                        f"{entry['path'] or 'the result'} breaks off again and again on its way "
-                        f"from the pod {self._pod}: {exc}; what came is kept, ask again"
-                    ) from exc
+                tries = 1 if part.exists() and part.stat().st_size > max(size, 0) else tries + 1
+                self._bear(exc, tries, entry["path"] or "the result")
+            else:
+                break  # that was all, whatever was announced
         if _digest(part) != entry["sha256"]:
             part.unlink()
             raise errors.ResultUnavailable(
@@ -206,6 +204,19 @@ class _Keeper:
                 uri=self._uri,
             )
         part.replace(place)
+
+    def _bear(self, error: ConnectionError, tries: int, what: str) -> None:
+        """Waits for a while; raises where that would not help, or was tried often enough."""
+        if isinstance(error, errors.FairingError) and not isinstance(
+            error, errors.ClusterUnreachable
+        ):
+            raise error
+        if tries == _TRIES:
+            raise errors.ClusterUnreachable(
+                f"{what} breaks off again and again on its way from the pod {self._pod}: {error}; "
+                "what came is kept, ask again"
+            ) from error
+        time.sleep(min(_PAUSES[0] * 2 ** (tries - 1), _PAUSES[1]))
 
     def _said(self, *words: str) -> Iterator[bytes]:
         command = [*self._command, *words]

@@ -86,8 +86,11 @@ def test_a_file_that_breaks_off_goes_on_where_it_was(place: Path) -> None:
     assert pod.asked[1:4] == [["send", "0", "0"], ["send", "0", "3"], ["send", "0", "7"]]
 
 
-def test_who_never_gets_a_byte_gives_up_and_lets_the_pod_up(place: Path) -> None:
+def test_who_never_gets_a_byte_gives_up_and_lets_the_pod_up(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pod = Pod({"a": b"0123456789"})
+    monkeypatch.setattr("fairing_core.cluster.outputs._PAUSES", (0.0, 0.0))
     pod.cuts = [0] * 99
     with pytest.raises(errors.ClusterUnreachable, match="again and again"):
         taken(pod)
@@ -112,6 +115,19 @@ def test_a_pod_names_no_place_outside(place: Path, path: str) -> None:
     with pytest.raises(errors.ResultUnavailable, match="is no path here"):
         taken(Pod({path: b"x"}))
     assert not list(place.rglob("x"))
+
+
+def test_a_file_that_has_become_shorter_is_not_taken(place: Path) -> None:
+    pod = Pod({"a": b"0123456789"})
+    pod.files = [("a", b"0123")]
+    with pytest.raises(errors.ResultUnavailable, match="its SHA-256 differs"):
+        taken(pod)
+
+
+def test_files_that_are_called_like_parts_of_others_are_their_own(place: Path) -> None:
+    pod = Pod({"a.part": b"one", "a": b"two", "0.part": b"three"})
+    found = {one.path: one.content.read_bytes() for one in taken(pod)}
+    assert found == {"a.part": b"one", "a": b"two", "0.part": b"three"}
 
 
 def test_an_empty_file_is_a_file(place: Path) -> None:
