@@ -26,6 +26,7 @@ from fairing_core.preprocess.travel import CORE
 from fairing_core.values import frozen
 
 _PROTOCOL = 5  # what every Python since 3.8 reads
+_FILENAME = 10  # among the arguments of a code, from Python 3.11 on
 _CACHED = type(functools.cache(len))  # it has no public name
 _register = threading.RLock()  # cloudpickle keeps its by-value modules in one set of the process
 
@@ -171,7 +172,10 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         shown = code.replace(co_filename=self._show(code.co_filename))
         make, args = self.dispatch_table[CodeType](shown)
         consts = tuple(map(_ordered, shown.co_consts))
-        return make, tuple(consts if arg is shown.co_consts else arg for arg in args)
+        found = [consts if arg is shown.co_consts else arg for arg in args]
+        # cloudpickle 3.1.3 writes "<dynamic-code>", and tracebacks would show no line of it.
+        found[_FILENAME] = shown.co_filename
+        return make, tuple(found)
 
     def _function(self, function: FunctionType, reduced: Any) -> None:
         """Edits what cloudpickle made of a function by value; all of it is cloudpickle's copy."""
