@@ -93,9 +93,9 @@ def generated(
 
 
 def names_files(requirements: str) -> bool:
-    """Whether requirements name files that travel with the code: wheels, folders, more lists.
+    r"""Whether requirements name files that travel with the code: wheels, folders, more lists.
 
-    >>> names_files("numpy>=2\\nscikit-learn==1.7 # for the demo\\n")
+    >>> names_files("numpy>=2\nscikit-learn==1.7 # for the demo\\n")
     False
     >>> names_files("-r more.txt"), names_files("./wheels/lab-1.0-py3-none-any.whl")
     (True, True)
