@@ -210,7 +210,7 @@ class ClusterBuilder:
             ref = ImageRef(ref.registry, ref.repository, digest=base.manifest.digest)
             pod_base = _for_pods(ref, request.registries)
             text = archive.generated(context, str(pod_base), wanted.changes(context), owner)
-        packed = archive.archived(context, text, below=BELOW)
+        packed = archive.archived(context, text, below=BELOW, is_generated=facts is not None)
         return _Recipe(packed, wanted.target(request, packed.key), ref, facts)
 
     def _run(self, request: BuildRequest, session: Session, recipe: _Recipe) -> str:
