@@ -11,9 +11,11 @@ outside while the program is over and the container still there:
     python keep.py release                ends the container
 
 FAIRING_OUTPUTS holds the paths, folders and patterns that are kept (JSON), relative to where the
-program starts; FAIRING_KEEP the seconds for which they are. A first line says that the program
-starts, and where something is kept, a last one that it has ended, on stdout and on stderr, after
-SIGN; a log without the first was rotated. Ends with the program's exit code (128 + n for signal n).
+program starts; FAIRING_KEEP the seconds for which they are. Where FAIRING_STORE_URL is set, they
+are written there (PUT) as one object, and kept only if that fails. A first line says that the
+program starts, and where something is kept, a last one that it has ended, on stdout and on stderr,
+after SIGN; a log without the first was rotated. Ends with the program's exit code (128 + n for
+signal n).
 
 Standard library only, Python 3.8.
 """
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 SIGN = "\x1e[fairing: "
+STORE = "FAIRING_STORE_URL"
+BUNDLE = b"fairing outputs 1 "  # then the length of the index, a line end, the index, and the files
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # a shell's
 _ROOMS = ("/tmp", "/dev/shm", ".")  # noqa: S108 - the container is nobody else's; after TMPDIR
 _PAUSE = 0.05  # seconds
@@ -64,7 +68,7 @@ class _Run:
     def whole(self, command: list[str]) -> int:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
             signal.signal(number, self._hand_on)
-        environment = dict(os.environ)
+        environment = {key: value for key, value in os.environ.items() if key != STORE}
         if os.environ.get("FAIRING_RESULT") and _made_room():
             environment["FAIRING_RESULT_LARGE"] = os.path.join(_room(), "result.json")
         _say("the program starts")
@@ -109,6 +113,8 @@ class _Run:
         if not index:
             return
         _write("index.json", _json().dumps(index))
+        if os.environ.get(STORE) and self._stored(index):
+            return
         seconds = float(os.environ.get("FAIRING_KEEP") or 0)
         until = time.time() + seconds
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until))
@@ -118,6 +124,45 @@ class _Run:
         released = os.path.join(_room(), "released")
         while not self._is_stopped and time.time() < until and not os.path.exists(released):
             time.sleep(_PAUSE)
+
+    def _stored(self, index: list[dict[str, Any]]) -> bool:
+        """Whether the outputs are in the store now."""
+        import http.client
+        import urllib.parse
+
+        entries = [entry for entry in index if not entry.get("error")]
+        told = _json().dumps({"run": os.environ.get("FAIRING_RUN_UID"), "files": entries}).encode()
+        head = BUNDLE + b"%d\n" % len(told) + told
+        size = len(head) + sum(entry["size"] for entry in entries)
+        try:
+            url = urllib.parse.urlsplit(os.environ[STORE])
+            secure = url.scheme == "https"
+            kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+            there = kind(url.netloc, timeout=60)
+            path = urllib.parse.urlunsplit(("", "", url.path or "/", url.query, ""))
+            there.request("PUT", path, self._bundle(head, entries), {"Content-Length": str(size)})
+            status = there.getresponse().status
+            there.close()
+        except (OSError, ValueError, http.client.HTTPException) as exc:
+            fault = type(exc).__name__  # its text may have the URL, which is a secret
+        else:
+            if 200 <= status < 300:
+                return True
+            fault = f"HTTP {status}"
+        sys.stderr.write(f"fairing: the outputs can't be stored ({fault}), so they are kept here\n")
+        return False
+
+    def _bundle(self, head: bytes, entries: list[dict[str, Any]]) -> Iterator[bytes]:
+        yield head
+        for entry in entries:
+            left = entry["size"]
+            with open(entry["at"], "rb") as file:
+                while left and not self._is_stopped:
+                    block = file.read(min(left, _BLOCK))
+                    if not block:
+                        raise OSError("a file has changed")
+                    left -= len(block)
+                    yield block
 
 
 def _say(told: str) -> None:
