@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 SIGN = "\x1e[fairing: "
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # a shell's
 _ROOMS = ("/tmp", "/dev/shm", ".")  # noqa: S108 - the container is nobody else's; after TMPDIR
+_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)  # by this Python; a shell could not undo it
 _PAUSE = 0.05  # seconds
 _BLOCK = 1 << 20
 
@@ -69,7 +70,7 @@ class _Run:
             environment["FAIRING_RESULT_LARGE"] = os.path.join(_room(), "result.json")
         _say("the program starts")
         try:
-            self._child = os.posix_spawnp(command[0], command, environment)
+            self._child = os.posix_spawnp(command[0], command, environment, setsigdef=_IGNORED)
         except OSError as exc:
             sys.stderr.write(f"{command[0]} can't be started: {exc.strerror}\n")
             return NOT_FOUND if isinstance(exc, FileNotFoundError) else NOT_EXECUTABLE

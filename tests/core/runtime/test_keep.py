@@ -141,6 +141,13 @@ def test_the_exit_code_of_a_signal_is_a_shells(container: Container) -> None:
     assert run.returncode == 137
 
 
+def test_a_shells_pipe_ends_as_it_does_elsewhere(container: Container) -> None:
+    script = "yes | head -1; exit ${PIPESTATUS[0]}"
+    run = container.start_command(["bash", "-c", script], ["nothing"])
+    assert run.communicate(timeout=20) == (STARTS + b"y\n", STARTS)
+    assert run.returncode == 128 + signal.SIGPIPE
+
+
 @pytest.mark.parametrize("ends", [True, False])
 def test_a_stop_is_handed_on_and_keeps_nothing(container: Container, ends: bool) -> None:
     code = (
