@@ -78,7 +78,10 @@ class _Run:
             os.kill(self._child, signal.SIGTERM)
         code = self._end()
         if not self._is_stopped:
-            self._keep(code)
+            try:
+                self._keep(code)
+            except OSError as exc:  # no room on the disk, for one: no fault of the program
+                sys.stderr.write(f"its outputs can't be kept: {exc.strerror}: {exc.filename}\n")
         return code
 
     def _hand_on(self, number: int, frame: object) -> None:

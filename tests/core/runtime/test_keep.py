@@ -194,6 +194,17 @@ def test_where_nothing_can_be_written_it_runs_all_the_same(container: Container)
     assert run.communicate(timeout=20)[0] == STARTS + b"x\n"
 
 
+def test_where_the_list_can_not_be_written_the_programs_end_is_the_runs(
+    container: Container,
+) -> None:
+    taken = "import os; os.makedirs(os.environ['TMPDIR'] + '/.fairing-keep/index.json.tmp')"
+    run = container.start(f"{WRITE}; {taken}; raise SystemExit(3)", ["a.bin"])
+    err = run.communicate(timeout=20)[1].decode()
+    assert "its outputs can't be kept: Is a directory" in err
+    assert "Traceback" not in err
+    assert run.returncode == 3
+
+
 def test_the_shim_puts_a_large_result_aside_and_the_keeper_keeps_it(container: Container) -> None:
     record = container.home / "record"
     shim = Path(keep.__file__).with_name("shim.py")
