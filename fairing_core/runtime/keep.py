@@ -11,9 +11,10 @@ outside while the program is over and the container still there:
     python keep.py release                ends the container
 
 FAIRING_OUTPUTS holds the paths, folders and patterns that are kept (JSON), relative to where the
-program starts; FAIRING_KEEP the seconds for which they are. A first line says that the program
-starts, and where something is kept, a last one that it has ended, on stdout and on stderr, after
-SIGN; a log without the first was rotated. Ends with the program's exit code (128 + n for signal n).
+program starts; FAIRING_KEEP the seconds for which they are, and FAIRING_TIMEOUT those after which
+the pod fails whatever its program's end was. A first line says that the program starts, and where
+something is kept, a last one that it has ended, on stdout and on stderr, after SIGN; a log without
+the first was rotated. Ends with the program's exit code (128 + n for signal n).
 
 Standard library only, Python 3.8.
 """
@@ -35,6 +36,9 @@ SIGN = "\x1e[fairing: "
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # a shell's
 _ROOMS = ("/tmp", "/dev/shm", ".")  # noqa: S108 - the container is nobody else's; after TMPDIR
 _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)  # by this Python; a shell could not undo it
+_PLACE = "/etc/resolv.conf"  # which a node writes when it makes the pod's place, before it pulls
+_MARGIN = 10.0, 0.5  # seconds in which a node sees an end, and of the timeout at the most
+_CHANCE = 2.0  # seconds for who waits already, however near the timeout is
 _PAUSE = 0.05  # seconds
 _BLOCK = 1 << 20
 
@@ -61,6 +65,7 @@ class _Run:
         self._child = 0
         self._is_stopped = False
         self._home = os.getcwd()
+        self._began = time.time()
 
     def whole(self, command: list[str]) -> int:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
@@ -113,8 +118,8 @@ class _Run:
         if not index:
             return
         _write("index.json", _json().dumps(index))
-        seconds = float(os.environ.get("FAIRING_KEEP") or 0)
-        until = time.time() + seconds
+        now, seconds = time.time(), float(os.environ.get("FAIRING_KEEP") or 0)
+        until = min(now + seconds, max(self._last_moment(), now + _CHANCE))
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until))
         size = sum(entry["size"] for entry in index)
         many = f"{len(index)} outputs, {size} bytes, are kept until {moment}"
@@ -122,6 +127,16 @@ class _Run:
         released = os.path.join(_room(), "released")
         while not self._is_stopped and time.time() < until and not os.path.exists(released):
             time.sleep(_PAUSE)
+
+    def _last_moment(self) -> float:
+        """When the container has to have ended, for the cluster not to end the pod as too late."""
+        timeout = float(os.environ.get("FAIRING_TIMEOUT") or "inf")
+        began = self._began
+        with contextlib.suppress(OSError):
+            made = os.stat(_PLACE).st_mtime
+            if began - timeout < made < began:  # else it is not of this pod
+                began = made
+        return began + timeout - min(_MARGIN[0], timeout * _MARGIN[1])
 
 
 def _say(told: str) -> None:

@@ -108,6 +108,21 @@ def test_the_time_is_over_where_nobody_comes(container: Container) -> None:
     assert run.returncode == 0
 
 
+def test_nothing_is_kept_beyond_the_pods_own_timeout(container: Container) -> None:
+    began = time.monotonic()
+    run = container.start(WRITE, ["a.bin"], keep=60, FAIRING_TIMEOUT="6")
+    run.communicate(timeout=20)
+    assert run.returncode == 0
+    assert 2 <= time.monotonic() - began < 6
+
+
+def test_who_waits_already_has_a_chance_however_near_the_timeout_is(container: Container) -> None:
+    run = container.start(WRITE, ["a.bin"], keep=60, FAIRING_TIMEOUT="0.1")
+    container.index()
+    run.communicate(timeout=20)
+    assert run.returncode == 0
+
+
 @pytest.mark.parametrize("outputs", [[], ["gone.bin"], ["*.txt"]])
 def test_with_nothing_to_keep_it_ends_at_once_and_says_nothing(
     container: Container, outputs: list[str]
