@@ -11,11 +11,11 @@ outside while the program is over and the container still there:
     python keep.py release                ends the container
 
 FAIRING_OUTPUTS holds the paths, folders and patterns that are kept (JSON), relative to where the
-program starts; FAIRING_KEEP the seconds for which they are. Where FAIRING_STORE_URL is set, they
-are written there (PUT) as one object, and kept only if that fails. A first line says that the
-program starts, and where something is kept, a last one that it has ended, on stdout and on stderr,
-after SIGN; a log without the first was rotated. Ends with the program's exit code (128 + n for
-signal n).
+program starts; FAIRING_KEEP the seconds for which they are, and FAIRING_TIMEOUT those after which
+the pod fails whatever its program's end was. Where FAIRING_STORE_URL is set, they are written there
+(PUT) as one object, and kept only if that fails. A first line says that the program starts, and
+where something is kept, a last one that it has ended, on stdout and on stderr, after SIGN; a log
+without the first was rotated. Ends with the program's exit code (128 + n for signal n).
 
 Standard library only, Python 3.8.
 """
@@ -38,6 +38,10 @@ STORE = "FAIRING_STORE_URL"
 BUNDLE = b"fairing outputs 1 "  # then the length of the index, a line end, the index, and the files
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # a shell's
 _ROOMS = ("/tmp", "/dev/shm", ".")  # noqa: S108 - the container is nobody else's; after TMPDIR
+_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)  # by this Python; a shell could not undo it
+_PLACE = "/etc/resolv.conf"  # which a node writes when it makes the pod's place, before it pulls
+_MARGIN = 10.0, 0.5  # seconds in which a node sees an end, and of the timeout at the most
+_CHANCE = 2.0  # seconds for who waits already, however near the timeout is
 _PAUSE = 0.05  # seconds
 _BLOCK = 1 << 20
 
@@ -64,6 +68,7 @@ class _Run:
         self._child = 0
         self._is_stopped = False
         self._home = os.getcwd()
+        self._began = time.time()
 
     def whole(self, command: list[str]) -> int:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
@@ -73,7 +78,7 @@ class _Run:
             environment["FAIRING_RESULT_LARGE"] = os.path.join(_room(), "result.json")
         _say("the program starts")
         try:
-            self._child = os.posix_spawnp(command[0], command, environment)
+            self._child = os.posix_spawnp(command[0], command, environment, setsigdef=_IGNORED)
         except OSError as exc:
             sys.stderr.write(f"{command[0]} can't be started: {exc.strerror}\n")
             return NOT_FOUND if isinstance(exc, FileNotFoundError) else NOT_EXECUTABLE
@@ -81,7 +86,10 @@ class _Run:
             os.kill(self._child, signal.SIGTERM)
         code = self._end()
         if not self._is_stopped:
-            self._keep(code)
+            try:
+                self._keep(code)
+            except OSError as exc:  # no room on the disk, for one: no fault of the program
+                sys.stderr.write(f"its outputs can't be kept: {exc.strerror}: {exc.filename}\n")
         return code
 
     def _hand_on(self, number: int, frame: object) -> None:
@@ -115,8 +123,8 @@ class _Run:
         _write("index.json", _json().dumps(index))
         if os.environ.get(STORE) and self._stored(index):
             return
-        seconds = float(os.environ.get("FAIRING_KEEP") or 0)
-        until = time.time() + seconds
+        now, seconds = time.time(), float(os.environ.get("FAIRING_KEEP") or 0)
+        until = min(now + seconds, max(self._last_moment(), now + _CHANCE))
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until))
         size = sum(entry["size"] for entry in index)
         many = f"{len(index)} outputs, {size} bytes, are kept until {moment}"
@@ -163,6 +171,16 @@ class _Run:
                         raise OSError("a file has changed")
                     left -= len(block)
                     yield block
+
+    def _last_moment(self) -> float:
+        """When the container has to have ended, for the cluster not to end the pod as too late."""
+        timeout = float(os.environ.get("FAIRING_TIMEOUT") or "inf")
+        began = self._began
+        with contextlib.suppress(OSError):
+            made = os.stat(_PLACE).st_mtime
+            if began - timeout < made < began:  # else it is not of this pod
+                began = made
+        return began + timeout - min(_MARGIN[0], timeout * _MARGIN[1])
 
 
 def _say(told: str) -> None:
