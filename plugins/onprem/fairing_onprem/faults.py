@@ -53,11 +53,10 @@ def refused(
 ) -> errors.StorageError:
     """The error for what the store answered."""
     kind, told = _meaning(asked, status, code, region)
-    told = f"{told}. " if told else ""
-    detail = f"({said or 'it says no more'}; status {status}{f', {code}' if code else ''})"
-    return kind(
-        f"{asked.what} {asked.url}: {told}{detail}", url=asked.url, status=status, code=code
-    )
+    said = f"{said.rstrip('.')} " if said else ""
+    answer = f"{said}(status {status}{f', {code}' if code else ''})"
+    text = f"{asked.what} {asked.url}: {answer}{told and f'; {told}'}"
+    return kind(text, url=asked.url, status=status, code=code or None)
 
 
 def _meaning(
