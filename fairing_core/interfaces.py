@@ -182,9 +182,12 @@ class Storage(Protocol):
 class Registry(Protocol):
     """Knows how one kind of image registry is reached."""
 
-    @classmethod
-    def serves(cls, host: str) -> bool:
-        """Whether `host` (``name[:port]``) is a registry of this kind."""
+    def serves(self, host: str) -> bool:
+        """Whether `host` (``name[:port]``) is one of its registries.
+
+        A class that is registered by name has this as a class method: it is asked which hosts are
+        of its kind before anything is made. An object that knows one registry answers for that.
+        """
         ...
 
     def repository(self, name: str) -> str:
@@ -558,7 +561,7 @@ class BackendInterface:
         return
 
     def check(self) -> Sequence[Check]:
-        """What stands between the user and a run, looked at now; changes nothing."""
+        """What stands between the user and a run, looked at now; leaves nothing behind."""
         return ()
 
     def __repr__(self) -> str:
