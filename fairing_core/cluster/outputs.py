@@ -19,13 +19,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fairing_core import errors
+from fairing_core import errors, log
 from fairing_core.cluster import labels
 from fairing_core.cluster.client import Cluster
 from fairing_core.cluster.jobstate import main_of, name_of, state_of
 from fairing_core.cluster.podlog import PodLog
 from fairing_core.interfaces import Storage
 from fairing_core.types import Artifact, OwnedSecret, PodPatch, Report
+
+logger = log.named(__name__)
 
 Object = Mapping[str, Any]
 
@@ -63,7 +65,11 @@ def signed(storage: Storage, job: Object) -> tuple[OwnedSecret, ...]:
     """The Secret by which the pods of a Job may write to its object in the store, if they may."""
     if (url := stored_at(job)) is None:
         return ()
-    target = storage.signed_url(url, seconds=_WEEK, mode="write")
+    try:
+        target = storage.signed_url(url, seconds=_WEEK, mode="write")
+    except errors.StorageError as exc:
+        logger.warning("%s; so outputs stay in the pod until they are fetched", exc)
+        return ()
     return () if target is None else (OwnedSecret(_SECRET, {"url": target.encode()}),)
 
 

@@ -202,16 +202,17 @@ class JobDeployer:
         job = self._complete(manifests, mutators)
         if self._output:
             sys.stdout.write(json.dumps(job, indent=2) + "\n")
+        storage = self._storage()
+        own = [*secrets, *owned.secrets_of((*self._patches, self._knobs))]
+        if storage is not None:
+            own += outputs.signed(storage, job)
         try:
             made = self._cluster.create(collection(job["metadata"]["namespace"]), job)
         except errors.ClusterError as exc:
             raise refusal(exc, job) from exc
         run = JobRun(self._cluster, made, backend=self._backend, storage=self._storage)
         try:
-            own = owned.secrets_of((*self._patches, self._knobs))
-            storage = self._storage()
-            stored = () if storage is None else outputs.signed(storage, job)
-            owned.create(self._cluster, made, (*secrets, *own, *stored))
+            owned.create(self._cluster, made, own)  # before a node looks for them
             _await_pod(run)
         except BaseException:
             run.delete()
