@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
+
+from tests.bench.certificates import Pair
 
 _REQUEST = re.compile(rb"(GET|HEAD|PUT|POST|DELETE) (\S+) HTTP/1\.1\r\n")
 
@@ -35,6 +40,8 @@ class Proxy:
         return f"http://127.0.0.1:{self._listening.getsockname()[1]}"
 
     def close(self) -> None:
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)  # wakes who accepts
         self._listening.close()
         for one in self._open:
             one.close()
@@ -82,6 +89,52 @@ class Proxy:
             setattr(self, which, None)
             self.cuts += 1
             return True
+
+
+class _Front(BaseHTTPRequestHandler):
+    """Hands requests on, one after the other."""
+
+    protocol_version = "HTTP/1.1"
+    target: str
+
+    def _handed_on(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        behind = HTTPConnection(self.target, timeout=30)
+        headers = {key: value for key, value in self.headers.items() if key != "Expect"}
+        behind.request(self.command, self.path, body, headers)
+        answer = behind.getresponse()
+        content = answer.read()
+        self.send_response_only(answer.status)
+        for key, value in answer.getheaders():
+            self.send_header(key, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+        behind.close()
+
+
+for _method in ("GET", "HEAD", "PUT", "POST", "DELETE"):
+    setattr(_Front, f"do_{_method}", _Front._handed_on)
+
+
+@contextmanager
+def with_tls(url: str, pair: Pair) -> Iterator[str]:
+    """The URL of a server on loopback that speaks TLS, before the one at `url`."""
+    handler = type("Front", (_Front,), {"target": urlsplit(url).netloc})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.certificate, pair.key)
+    server.socket = context.wrap_socket(
+        server.socket, server_side=True, do_handshake_on_connect=False
+    )
+    server.handle_error = lambda *_: None  # type: ignore[method-assign] # a refused handshake
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"https://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @contextmanager

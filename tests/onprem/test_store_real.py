@@ -19,10 +19,11 @@ import pytest
 from fairing_core import errors
 from fairing_core.testing import StorageConformance
 from fairing_onprem import MinioContextSource, S3Store
+from tests.bench import certificates
+from tests.bench.bench import Bench
 from tests.bench.minio import Store
-from tests.bench.registry import Registry
 from tests.onprem.conftest import Make
-from tests.onprem.proxy import Proxy, before
+from tests.onprem.proxy import Proxy, before, with_tls
 
 PART = 8 << 20
 KEYS = {"access_key": None, "secret_key": None}
@@ -161,18 +162,20 @@ def test_nobody_answers(at: Make, minio: Store) -> None:
     assert "look at endpoint_url" in str(error)
 
 
-def test_a_certificate_that_is_not_trusted(at: Make, basic_registry: Registry) -> None:
-    url = f"https://{basic_registry.name}"  # no store, but that is not yet seen
-    error = refused(errors.StorageUnreachable, lambda: put(at(endpoint_url=url), b"held"), None)
-    assert "its certificate is not trusted here" in str(error)
-    assert "ca=..." in str(error)
-    told = at(endpoint_url=url, ca=basic_registry.ca)
-    with pytest.raises(errors.StorageError) as caught:
-        put(told, b"held")
-    assert caught.value.status in (401, 404, 405)
-    (mounted,) = (s for p in told.pod_access("read") for s in p.secrets if s.name == "store-ca")
-    assert basic_registry.ca is not None
-    assert mounted.data == {"ca.crt": basic_registry.ca.read_bytes()}
+def test_a_certificate_that_is_not_trusted_until_it_is_named(
+    at: Make, minio: Store, bench: Bench, tmp_path: Path
+) -> None:
+    ca = certificates.authority(bench).certificate
+    with with_tls(minio.url, certificates.issue(bench, tmp_path, ["127.0.0.1"])) as url:
+        error = refused(errors.StorageUnreachable, lambda: put(at(endpoint_url=url), b"held"), None)
+        assert "its certificate is not trusted here" in str(error)
+        assert "ca=..." in str(error)
+        store = at(endpoint_url=url, ca=ca)
+        put(store, b"held")
+        with store.open(store.url("a")) as stream:
+            assert stream.read() == b"held"
+    (made,) = (s for p in store.pod_access("read") for s in p.secrets if s.name == "store-ca")
+    assert made.data == {"ca.crt": ca.read_bytes()}
 
 
 def test_a_wrong_region_is_found_out_and_put_right(at: Make) -> None:
@@ -324,7 +327,6 @@ def test_a_gigabyte_goes_up_and_comes_down_in_constant_memory(minio: Store, buck
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)
-    print(seen)
     assert (seen["told"], seen["read"]) == (size, size)
     assert seen["up"] - seen["before"] < 100_000  # kB: a few parts of 8 MiB
     assert seen["down"] - seen["before"] < 100_000
@@ -366,9 +368,17 @@ def test_keys_are_read_from_a_profile(
 
 
 def test_the_originals_source_makes_its_bucket(minio: Store, prefix: str) -> None:
-    region = f"r{prefix.removeprefix('t-')}"
-    store = MinioContextSource(minio.url, minio.access_key, minio.secret_key, region)
+    keys = (minio.access_key, minio.secret_key)
+    store = MinioContextSource(minio.url, *keys, minio.region, bucket=prefix)
     found = put(store, b"held", "0c1d")
-    assert found.url == f"s3://kubeflow-{region}/fairing-builds/0c1d"
+    assert found.url == f"s3://{prefix}/fairing-builds/0c1d"
     store.delete(found.url)
-    minio.client().delete_bucket(Bucket=f"kubeflow-{region}")
+    minio.client().delete_bucket(Bucket=prefix)
+
+
+def test_a_bucket_that_can_not_be_made_in_that_region_says_so(minio: Store, prefix: str) -> None:
+    keys = (minio.access_key, minio.secret_key)
+    store = MinioContextSource(minio.url, *keys, "eu-nowhere-1", bucket=prefix)
+    error = refused(errors.StorageError, lambda: put(store, b"held"), "InvalidRegion")
+    assert "expecting 'us-east-1'" in str(error)
+    assert "region=" in str(error)
