@@ -144,10 +144,10 @@ class Storage(Protocol):
         """
         ...
 
-    def open(self, url: str) -> BinaryIO:
-        """The object's bytes, as a stream that the caller closes.
+    def open(self, url: str, *, start: int = 0) -> BinaryIO:
+        """The object's bytes from `start` on, as a stream that the caller closes.
 
-        Where the storage knows the object's digest, the last `read` raises if they are others.
+        Of a whole object whose digest the storage knows, the last `read` raises if it differs.
         """
         ...
 
@@ -167,10 +167,13 @@ class Storage(Protocol):
         """What a pod needs to reach it: service account, secret references, environment."""
         ...
 
-    def signed_url(self, url: str, *, seconds: float) -> str | None:
-        """A URL by which whoever has it reads the object from a pod, for so long; a secret.
+    def signed_url(
+        self, url: str, *, seconds: float, mode: Literal["read", "write"] = "read"
+    ) -> str | None:
+        """A URL by which whoever has it reads or writes the object from a pod; a secret.
 
-        None where the storage can't make one.
+        It is good for so long, or for as long as the storage can have it. It is for GET, or for
+        PUT. None where the storage can't make one.
         """
         ...
 

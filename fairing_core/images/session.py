@@ -64,7 +64,7 @@ class Session:
             remote = self._remotes[ref.registry] = Remote(
                 ref.host,
                 plain_http=said.plain_http,
-                credentials=functools.partial(self._credentials, ref),
+                credentials=functools.partial(self.credentials, ref),
                 pool=self._pool,
                 route=self._route,
                 cache=self.cache,
@@ -72,7 +72,12 @@ class Session:
         remote.wants(f"repository:{ref.repository}:{'pull,push' if push else 'pull'}")
         return Repository(remote, ref)
 
-    def _credentials(self, ref: ImageRef) -> Credentials | None:
+    def credentials(self, ref: ImageRef) -> Credentials | None:
+        """Those for the repository of `ref`; None where nobody knows any.
+
+        Raises:
+            SettingsError: a file can't be read or understood, a helper failed; nobody else knew.
+        """
         return self._keychain.find(ref)
 
     @functools.cached_property

@@ -77,11 +77,15 @@ class FolderStorage:
             unfinished.unlink(missing_ok=True)
         return StoredObject(self.url(key), size, digest=digest)
 
-    def open(self, url: str) -> BinaryIO:
-        """The file, checked as it is read."""
+    def open(self, url: str, *, start: int = 0) -> BinaryIO:
+        """The file; a whole one is checked as it is read."""
         place = self._place(url)
         if not place.is_file():
             raise errors.StoredObjectNotFound(f"{url}: there is no such object", url=url)
+        if start:
+            file = place.open("rb")
+            file.seek(start)
+            return file
         return cast(BinaryIO, io.BufferedReader(_Checked(place, url, self._digest(place))))
 
     def stat(self, url: str) -> StoredObject | None:
@@ -110,7 +114,9 @@ class FolderStorage:
         """Nothing."""
         return ()
 
-    def signed_url(self, url: str, *, seconds: float) -> str | None:
+    def signed_url(
+        self, url: str, *, seconds: float, mode: Literal["read", "write"] = "read"
+    ) -> str | None:
         """None."""
         return None
 

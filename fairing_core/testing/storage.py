@@ -53,6 +53,12 @@ class StorageConformance:
     def test_secrets_stay_out_of_its_repr(self) -> None:
         assert not [secret for secret in self.secrets if secret in repr(self.make())]
 
+    def test_an_object_is_read_from_a_byte_on(self) -> None:
+        store, key = self.make(), _key()
+        _put(store, key, b"0123456789" * 1000)
+        with store.open(store.url(key), start=9_993) as stream:
+            assert stream.read() == b"3456789"
+
     def test_what_is_put_comes_back(self) -> None:
         store, key, content = self.make(), _key(), b"held" * 1000
         put = _put(store, key, content)

@@ -79,12 +79,12 @@ class Api:
             raise _failed(asked, exc) from exc
         return answer
 
-    def signed(self, asked: Asked, *, seconds: int, **arguments: Any) -> str:
-        """A URL that reads the object; asks nobody."""
+    def signed(self, operation: str, asked: Asked, *, seconds: int, **arguments: Any) -> str:
+        """A URL by which whoever has it does one operation; asks nobody."""
         client, keys = self._ready()
         if keys is None:
             raise faults.keyless(asked.url, self._store)
-        made: str = client.generate_presigned_url("get_object", arguments, ExpiresIn=seconds)
+        made: str = client.generate_presigned_url(operation, arguments, ExpiresIn=seconds)
         return made
 
     def broke(self, asked: Asked, exc: Exception) -> errors.StorageUnreachable:

@@ -161,9 +161,9 @@ class S3Store:
             send()
         return StoredObject(place.url, size, digest=digest)
 
-    def open(self, url: str) -> BinaryIO:
-        """The object's bytes; the last ones are given only if all are as they were put."""
-        reader = transfer.Reader(self._api(), self._place(url))
+    def open(self, url: str, *, start: int = 0) -> BinaryIO:
+        """The object's bytes; of a whole one, the last are given only if all are as put."""
+        reader = transfer.Reader(self._api(), self._place(url), start)
         return cast(BinaryIO, io.BufferedReader(reader, _BUFFER))
 
     def stat(self, url: str) -> StoredObject | None:
@@ -226,10 +226,13 @@ class S3Store:
             patches.append(pods.store_ca(_content(self._ca)))
         return patches
 
-    def signed_url(self, url: str, *, seconds: float) -> str | None:
-        """A URL by which pods read the object, for a week at the longest."""
+    def signed_url(
+        self, url: str, *, seconds: float, mode: Literal["read", "write"] = "read"
+    ) -> str | None:
+        """A URL by which pods read or write the object, for a week at the longest."""
         api = self._api(self._pod_endpoint)
         return api.signed(
+            "get_object" if mode == "read" else "put_object",
             self._asked("sign", url),
             seconds=int(min(max(seconds, 1), _LONGEST)),
             **self._place(url).arguments,

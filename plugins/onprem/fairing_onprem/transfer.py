@@ -167,18 +167,19 @@ def _look(api: Api, asked: Asked, place: Place, size: int, metadata: dict[str, s
 class Reader(io.RawIOBase):
     """An object's bytes; a connection that breaks is gone on from there with another."""
 
-    def __init__(self, api: Api, place: Place) -> None:
+    def __init__(self, api: Api, place: Place, start: int = 0) -> None:
         super().__init__()
         self._api = api
         self._place = place
         self._asked = Asked("can't read", place.url)
-        self._at = 0
+        self._at = start
         self._failures = 0
-        answer = api.call("get_object", self._asked, **place.arguments)
+        only = {"Range": f"bytes={start}-"} if start else {}
+        answer = api.call("get_object", self._asked, **only, **place.arguments)
         self._body = answer["Body"]
-        self._size = int(answer["ContentLength"])
+        self._size = start + int(answer["ContentLength"])
         self._etag = answer["ETag"]
-        self._digest = answer.get("Metadata", {}).get(METADATA)
+        self._digest = None if start else answer.get("Metadata", {}).get(METADATA)
         self._hash = hashlib.sha256()
 
     def readable(self) -> bool:
