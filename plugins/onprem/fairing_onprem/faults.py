@@ -19,6 +19,7 @@ _NO_OBJECT = ("NoSuchKey", "NoSuchVersion", "NoSuchUpload", "404", "NotFound")
 _REGION = (
     "AuthorizationHeaderMalformed",
     "PermanentRedirect",
+    "InvalidRegion",
     "TemporaryRedirect",
     "IllegalLocationConstraintException",
     "301",
