@@ -46,7 +46,9 @@ if TYPE_CHECKING:
     from fairing_core.types import Diagnosis as Diagnosis
     from fairing_core.types import Event as Event
     from fairing_core.types import Outcome as Outcome
+    from fairing_core.types import OwnedSecret as OwnedSecret
     from fairing_core.types import PodPatch as PodPatch
+    from fairing_core.types import RegistryAccess as RegistryAccess
     from fairing_core.types import RunStatus as RunStatus
     from fairing_core.types import Snapshot as Snapshot
     from fairing_core.types import Source as Source
@@ -83,7 +85,9 @@ _ROOMS = {
         "Diagnosis",
         "Event",
         "Outcome",
+        "OwnedSecret",
         "PodPatch",
+        "RegistryAccess",
         "RunStatus",
         "Snapshot",
         "Source",

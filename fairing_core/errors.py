@@ -34,6 +34,11 @@ scripts can tell faults apart::
     │   ├── UntrustedRegistry           101   its certificate
     │   ├── RegistryDenied              102   credentials missing, wrong, or without that right
     │   └── ImageNotFound               103
+    ├── StorageError                    111   a store refused, or answered amiss
+    │   ├── StorageUnreachable          112
+    │   ├── StorageDenied               113   credentials missing, wrong, or without that right
+    │   └── StoredObjectNotFound        114   no such object, or no such bucket
+    ├── BuildError                      115   an image was not built, or is not where it should be
     ├── ClusterError                    104   a cluster refused, or answered amiss
     │   ├── NoCluster                   105   no kubeconfig, or one that leads to none
     │   ├── ClusterUnreachable          106
@@ -282,6 +287,57 @@ class ImageNotFound(RegistryError, LookupError):
     """No such image, tag or digest."""
 
     exit_code = 103
+
+
+class StorageError(FairingError, OSError):
+    """A store refused, or answered what it should not.
+
+    `url` is the object's, the bucket's or the store's, `status` the HTTP status (None when there
+    was no answer), `code` the store's own error code (``NoSuchBucket``), if it gave one.
+    """
+
+    exit_code = 111
+
+    def __init__(
+        self, message: str, *, url: str, status: int | None = None, code: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.url = url
+        self.status = status
+        self.code = code
+
+
+class StorageUnreachable(StorageError, ConnectionError):
+    """The store doesn't answer."""
+
+    exit_code = 112
+
+
+class StorageDenied(StorageError, PermissionError):
+    """The credentials are missing, wrong or expired, or don't allow it."""
+
+    exit_code = 113
+
+
+class StoredObjectNotFound(StorageError, LookupError):
+    """There is no such object, or no such bucket."""
+
+    exit_code = 114
+
+
+class BuildError(FairingError):
+    """An image was not built, or is not where its builder said.
+
+    `kind` names the cause for programs (``"base-not-found"``, ``"out-of-memory"``), `tail` holds
+    the last lines of the build's log.
+    """
+
+    exit_code = 115
+
+    def __init__(self, message: str, *, kind: str = "", tail: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.tail = tail
 
 
 class ClusterError(FairingError, OSError):

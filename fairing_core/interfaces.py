@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # dataclasses take longer to import than all of this
         Outcome,
         PodPatch,
         PodSpecMutator,
+        RegistryAccess,
         Report,
         RunStatus,
         Snapshot,
@@ -80,7 +81,11 @@ class Deployer(Protocol):
     def submit(
         self, manifests: Sequence[Mapping[str, Any]], mutators: Sequence[PodSpecMutator] = ()
     ) -> RunHandle:
-        """Sends what `render` gave, once the user's own `mutators` have edited its pods."""
+        """Sends what `render` gave, once the user's own `mutators` have edited its pods.
+
+        Where patches of the request have `secrets`, a deployer is called with those, too, as
+        ``secrets=``; one without that parameter can't be used there.
+        """
         ...
 
 
@@ -112,18 +117,42 @@ class ForeseeingDeployer(Protocol):
 
 @runtime_checkable
 class Storage(Protocol):
-    """Keeps build contexts and artifacts, by URL. Registered by URL scheme."""
+    """Keeps build contexts and artifacts, by URL. Registered by URL scheme.
 
-    def put(self, key: str, content: BinaryIO, *, size: int, digest: str) -> StoredObject:
-        """Stores `size` bytes under `key`, once: the same digest gives the same object."""
+    Making one asks nobody. Whatever is asked of it may raise a `StorageError`, which says what
+    failed, for which URL, and what to do next; no secret is in it.
+    """
+
+    def url(self, key: str) -> str:
+        """What the object under `key` is called, whether it is there or not; asks nobody."""
         ...
 
-    def open(self, url: str) -> BinaryIO:
-        """The object's bytes, as a stream that the caller closes."""
+    def put(
+        self,
+        key: str,
+        content: BinaryIO,
+        *,
+        size: int,
+        digest: str,
+        progress: Callable[[int], object] | None = None,
+    ) -> StoredObject:
+        """Stores the `size` bytes of `content`, whose SHA-256 is `digest`, under `key`.
+
+        It is there whole or not at all, and what arrives is checked against `digest`. One that is
+        there already is written again, so that it counts as new. `content` is at its beginning and
+        can seek; it is never read whole. `progress` is told of bytes as they are sent.
+        """
+        ...
+
+    def open(self, url: str, *, start: int = 0) -> BinaryIO:
+        """The object's bytes from `start` on, as a stream that the caller closes.
+
+        Of a whole object whose digest the storage knows, the last `read` raises if it differs.
+        """
         ...
 
     def stat(self, url: str) -> StoredObject | None:
-        """What is there, or None."""
+        """What is there, or None; one request."""
         ...
 
     def list(self, prefix: str) -> Iterable[StoredObject]:
@@ -138,14 +167,27 @@ class Storage(Protocol):
         """What a pod needs to reach it: service account, secret references, environment."""
         ...
 
+    def signed_url(
+        self, url: str, *, seconds: float, mode: Literal["read", "write"] = "read"
+    ) -> str | None:
+        """A URL by which whoever has it reads or writes the object from a pod; a secret.
+
+        It is good for so long, or for as long as the storage can have it. It is for GET, or for
+        PUT. None where the storage can't make one.
+        """
+        ...
+
 
 @runtime_checkable
 class Registry(Protocol):
     """Knows how one kind of image registry is reached."""
 
-    @classmethod
-    def serves(cls, host: str) -> bool:
-        """Whether `host` (``name[:port]``) is a registry of this kind."""
+    def serves(self, host: str) -> bool:
+        """Whether `host` (``name[:port]``) is one of its registries.
+
+        A class that is registered by name has this as a class method: it is asked which hosts are
+        of its kind before anything is made. An object that knows one registry answers for that.
+        """
         ...
 
     def repository(self, name: str) -> str:
@@ -486,6 +528,10 @@ class BackendInterface:
         """Where images are pushed when the user names no registry."""
         return None
 
+    def registries(self) -> Mapping[str, RegistryAccess]:
+        """How registries are reached, by ``host[:port]``, where the user's settings don't say."""
+        return {}
+
     def base_image(self) -> str | None:
         """The image that code is put on when the user names none."""
         return None
@@ -515,7 +561,7 @@ class BackendInterface:
         return
 
     def check(self) -> Sequence[Check]:
-        """What stands between the user and a run, looked at now; changes nothing."""
+        """What stands between the user and a run, looked at now; leaves nothing behind."""
         return ()
 
     def __repr__(self) -> str:

@@ -7,7 +7,7 @@ frozen. Standard library only.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -16,7 +16,7 @@ from fairing_core.values import field, frozen
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from fairing_core.interfaces import Registry
+    from fairing_core.interfaces import Registry, Storage
 
 PREFIX = "/app/"
 """Where code lives in an image, and starts (DEFAULT_DEST_PREFIX of Fairing 1.0)."""
@@ -93,12 +93,14 @@ class RegistryAccess:
 
     `plain_http` True never uses TLS, False always; None does but for names of this machine itself.
     `ca` is a file of certificates (PEM) that are trusted instead of the system's. `pull_name` is
-    what the cluster's nodes call it, ``host[:port]``, where that differs.
+    what the cluster's nodes call it, ``host[:port]``, where that differs, and `pod_name` what its
+    pods do (by default as the nodes).
     """
 
     plain_http: bool | None = field(default=None, kw_only=True)
     ca: Path | None = field(default=None, kw_only=True)
     pull_name: str | None = field(default=None, kw_only=True)
+    pod_name: str | None = field(default=None, kw_only=True)
 
 
 class Report(Protocol):
@@ -113,6 +115,10 @@ def unheard(name: str, /, **fields: str | int | float) -> None:
     """A `Report` that nobody listens to."""
 
 
+def no_storage() -> None:
+    """Where a backend has no store."""
+
+
 @frozen
 class BuildRequest:
     """What a builder is asked for: `context` on top of `base_image`, pushed to `registry`.
@@ -120,7 +126,9 @@ class BuildRequest:
     `base_image` and `registry` are None where the backend runs without images; a `registry` that
     is no text is the backend's own. `registries` says how registries are reached, by
     ``host[:port]``; `registry_for` is asked, with such a host, for the plugin that knows it (its
-    credentials count after those of the user's keychain). `report` is told of each step.
+    credentials count after those of the user's keychain). `storage` gives the backend's store of
+    build contexts, if it has one, and `patches` what pods that build need. `report` is told of
+    each step.
     """
 
     context: BuildContext
@@ -130,6 +138,8 @@ class BuildRequest:
     registry_for: Callable[[str], Registry | None] | None = field(
         default=None, kw_only=True, repr=False
     )
+    storage: Callable[[], Storage | None] = field(default=no_storage, kw_only=True, repr=False)
+    patches: Callable[[], Sequence[PodPatch]] = field(default=tuple, kw_only=True, repr=False)
     report: Report = field(default=unheard, kw_only=True, repr=False)
 
 
@@ -149,12 +159,28 @@ class Built:
 
 
 @frozen
+class OwnedSecret:
+    """A Secret that is made beside a pod's Job, and goes with it.
+
+    A `PodPatch` refers to it by `name`; in the cluster it is ``JOB-NAME``, with the Job's name.
+    `data` are its entries, `type` is Kubernetes' own (``kubernetes.io/dockerconfigjson``).
+
+    Source: Kubernetes API v1.36, Secret.
+    """
+
+    name: str
+    data: Mapping[str, bytes] = field(repr=False)
+    type: str = field(default="Opaque", kw_only=True)
+
+
+@frozen
 class PodPatch:
     """An addition to a pod, as plain data in the Kubernetes API's own (camelCase) names.
 
     `spec` is merged into the pod's spec and `container` into its main container: mappings key by
     key, lists by the key that Kubernetes merges them by (``name``, ``mountPath``), later ones
-    winning. `origin` says who asked for it.
+    winning. `secrets` are those that it refers to and that are not there yet; values that are
+    secret are nowhere else. `origin` says who asked for it.
 
     Source: Kubernetes API v1.36, PodSpec, Container; its strategic merge patch keys.
     """
@@ -163,6 +189,7 @@ class PodPatch:
     container: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     annotations: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    secrets: tuple[OwnedSecret, ...] = field(default=(), kw_only=True)
     origin: str = field(default="", kw_only=True)
 
 
@@ -313,11 +340,16 @@ class Check:
 
 @frozen
 class StoredObject:
-    """What a storage holds under `url`: `size` in bytes, `digest` ``sha256:<hex>`` if known."""
+    """What a storage holds under `url`.
+
+    `size` is in bytes, `digest` ``sha256:<hex>`` where the storage knows it, `changed` the POSIX
+    time (s) of its last change.
+    """
 
     url: str
     size: int
     digest: str | None = field(default=None, kw_only=True)
+    changed: float | None = field(default=None, kw_only=True)
 
 
 @frozen

@@ -6,7 +6,6 @@ is sent that is there already, and no request waits for one that it does not nee
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,16 +13,11 @@ from pathlib import Path
 from fairing_core import errors
 from fairing_core.build import layer
 from fairing_core.build.appending import Appending
-from fairing_core.build.image import Changes
+from fairing_core.build.wanted import DOCKERFILE, IMAGE_NAME, REQUIREMENTS, Wanted, entrypoint_of
 from fairing_core.images.manifest import Platform
 from fairing_core.images.reference import ImageRef
 from fairing_core.images.session import Session
-from fairing_core.types import PREFIX, BuildContext, BuildRequest, Built, Check
-
-IMAGE_NAME = "fairing-job"
-"""What images are called where nobody names them (DEFAULT_IMAGE_NAME of Fairing 1.0)."""
-
-_REQUIREMENTS = PREFIX + "requirements.txt"
+from fairing_core.types import BuildRequest, Built, Check
 
 
 class AppendBuilder:
@@ -67,17 +61,19 @@ class AppendBuilder:
         labels: Mapping[str, str] | None = None,
         python: str | None = None,
     ) -> None:
-        self._base_image = base_image
-        self._registry = registry
-        self._image_name = image_name
-        self._tag = tag
+        self._wanted = Wanted(
+            base_image=base_image,
+            registry=registry,
+            image_name=image_name,
+            tag=tag,
+            platform=Platform.parse(platform),
+            user=user,
+            entrypoint=entrypoint_of(entrypoint),
+            env=dict(env or {}),
+            labels=dict(labels or {}),
+        )
         self._push = push
         self._output = output
-        self._platform = Platform.parse(platform)
-        self._user = user
-        self._entrypoint = (entrypoint,) if isinstance(entrypoint, str) else entrypoint
-        self._env = dict(env or {})
-        self._labels = dict(labels or {})
         self._python = python
         if output is not None and push:
             raise errors.UnknownOption(
@@ -86,19 +82,19 @@ class AppendBuilder:
 
     def supports(self, request: BuildRequest) -> str | None:
         """Why it can't be built, or None."""
-        if any(file.destination == _REQUIREMENTS for file in request.context.files):
+        there = {file.destination for file in request.context.files}
+        if REQUIREMENTS in there:
             return (
                 "requirements.txt is among the inputs, and this builder can't install packages; "
-                "name a base image that has them and leave the file out"
+                "name a base image that has them and leave the file out, or build with 'cluster' "
+                "or 'docker'"
             )
-        if not (self._base_image or request.base_image):
-            return "no base image is named: base_image='python:3.12-slim'"
-        if self._push and not (self._registry or request.registry):
+        if DOCKERFILE in there:
             return (
-                "no registry is named: registry='host/team', FAIRING_REGISTRY, registry in "
-                "[tool.fairing], or push=False for an OCI layout in a folder"
+                "a Dockerfile is among the inputs, and this builder runs none; build with "
+                "'cluster' or 'docker', or leave the file out"
             )
-        return None
+        return self._wanted.lacks(request, push=self._push)
 
     def build(self, request: BuildRequest) -> Built:
         """The image, by its digest: pushed, or in an OCI layout.
@@ -110,11 +106,11 @@ class AppendBuilder:
         """
         base = self._base(request)
         with Session(request.registries, request.registry_for) as session:
-            work = Appending(self._changes(request.context), self._python, base, request, session)
+            work = self._work(base, request, session)
             if not self._push:
-                return self._written(work, base)
-            target = self._target(request, base)
-            image = work.pushed(target, self._platform)
+                return self._written(work)
+            target = self._wanted.target(request)
+            image = work.pushed(target, self._wanted.platform)
         return work.built(f"{target.name}@{image.digest}")
 
     def foresee(self, request: BuildRequest) -> tuple[Built, Sequence[Check]]:
@@ -127,9 +123,9 @@ class AppendBuilder:
         """
         base = self._base(request)
         with Session(request.registries, request.registry_for) as session:
-            work = Appending(self._changes(request.context), self._python, base, request, session)
-            target = self._target(request, base) if self._push else None
-            return work.foreseen(target, self._platform)
+            work = self._work(base, request, session)
+            target = self._wanted.target(request) if self._push else None
+            return work.foreseen(target, self._wanted.platform)
 
     def _base(self, request: BuildRequest) -> ImageRef:
         """What is built on, once it is clear that it can be tried."""
@@ -137,34 +133,15 @@ class AppendBuilder:
             raise errors.Unsupported(f"append can't build this: {reason}")
         for file in request.context.files:
             layer.check_destination(file.destination)
-        return ImageRef.parse(self._base_image or request.base_image or "")
+        return self._wanted.base(request)
 
-    def _written(self, work: Appending, base: ImageRef) -> Built:
-        folder = self._output or Path(f"{self._image_name.rpartition('/')[2]}.oci")
-        tag = self._tag or self._content_tag(work.request.context, base)
-        image = work.written(folder.absolute(), self._platform, tag)
+    def _work(self, base: ImageRef, request: BuildRequest, session: Session) -> Appending:
+        changes = self._wanted.changes(request.context)
+        return Appending(changes, self._python, base, request, session)
+
+    def _written(self, work: Appending) -> Built:
+        wanted = self._wanted
+        folder = self._output or Path(f"{wanted.image_name.rpartition('/')[2]}.oci")
+        tag = wanted.content_tag(work.request)
+        image = work.written(folder.absolute(), wanted.platform, tag)
         return work.built(f"oci:{folder.absolute()}@{image.digest}")
-
-    def _changes(self, context: BuildContext) -> Changes:
-        return Changes(
-            context.command,
-            context.workdir,
-            user=self._user,
-            entrypoint=self._entrypoint,
-            env=self._env,
-            labels=self._labels,
-        )
-
-    def _target(self, request: BuildRequest, base: ImageRef) -> ImageRef:
-        registry = self._registry or request.registry
-        assert registry is not None
-        if isinstance(registry, str):
-            name = f"{registry.rstrip('/')}/{self._image_name}"
-        else:
-            name = registry.repository(self._image_name)
-        return ImageRef.parse(f"{name}:{self._tag or self._content_tag(request.context, base)}")
-
-    def _content_tag(self, context: BuildContext, base: ImageRef) -> str:
-        words = (context.digest, str(base), str(self._platform), self._user, self._entrypoint)
-        more = (sorted(self._env.items()), sorted(self._labels.items()))
-        return hashlib.sha256(repr((words, more)).encode()).hexdigest()[:20]

@@ -157,7 +157,7 @@ class Appending:
         """The layer for a base, and what makes the image of both."""
         context = self.request.context
         self._learn(base)
-        _check_python(context.python, self._python or self._facts.python, base)
+        check_python(context.python, self._python or self._facts.python, base)
         assert self._facts.uid is not None
         assert self._facts.gid is not None
         code = CodeLayer(
@@ -186,7 +186,12 @@ def _user(facts: Facts) -> Check:
     return Check("user", True, told)
 
 
-def _check_python(needed: str | None, there: str | None, base: Base) -> None:
+def check_python(needed: str | None, there: str | None, base: Base) -> None:
+    """Refuses a base whose Python (`there`, X.Y) is not the one that the code needs.
+
+    Raises:
+        ImageError: it is not, or nobody knows which it is.
+    """
     if needed is None or needed == there:
         return
     if there is None:

@@ -62,10 +62,7 @@ def check_destination(destination: str) -> None:
         InvalidDestination: `destination` is no absolute, normal path of a file; or lies where base
             images have links, homes or mounts; or is named as layers name a deletion.
     """
-    if "\0" in destination or not _is_normal(destination):
-        raise errors.InvalidDestination(
-            f"{destination!r} is no absolute path of a file in an image; {_ELSEWHERE}"
-        )
+    _check_normal(destination)
     first, _, rest = destination[1:].partition("/")
     place = first if first in _RESERVED else None
     if first in _HALF_RESERVED:
@@ -83,6 +80,13 @@ def check_destination(destination: str) -> None:
         )
 
 
+def _check_normal(destination: str) -> None:
+    if "\0" in destination or not _is_normal(destination):
+        raise errors.InvalidDestination(
+            f"{destination!r} is no absolute path of a file in an image; {_ELSEWHERE}"
+        )
+
+
 def _is_normal(path: str) -> bool:
     if path[:1] != "/" or path[-1:] == "/" or "//" in path:
         return False
@@ -95,6 +99,7 @@ def tar(
     uid: int,
     gid: int,
     folders: Iterable[str] = (PREFIX,),
+    below: str = "",
 ) -> Generator[memoryview, None, None]:
     """The tar of `files` in blocks of `BLOCK` bytes, each the receiver's to keep.
 
@@ -109,6 +114,10 @@ def tar(
 
     Memory is that of two blocks, whatever the size of the files.
 
+    With `below`, a folder's relative name, it is no layer but an archive, and all entries are in
+    that folder: then a place that would break an image is one as any other, and every folder is
+    written.
+
     Raises:
         InvalidDestination: see `check_destination`.
         MissingInput: a file is gone.
@@ -117,7 +126,7 @@ def tar(
     """
     block = bytearray(BLOCK)
     view, at = memoryview(block), 0
-    for file, head in _entries(files, uid=uid, gid=gid, folders=folders):
+    for file, head in _entries(files, uid=uid, gid=gid, folders=folders, below=below):
         content, size = file.content, file.size
         start = at + len(head)
         end = start + size
@@ -148,29 +157,32 @@ def tar(
 
 
 def _entries(
-    files: Iterable[ContextFile], *, uid: int, gid: int, folders: Iterable[str]
+    files: Iterable[ContextFile], *, uid: int, gid: int, folders: Iterable[str], below: str
 ) -> Iterator[tuple[ContextFile, bytes]]:
     """Each file, with what comes before its bytes: folders that are new, and its own header."""
     headers = ustar.Headers(uid=uid, gid=gid, mtime=MTIME)
-    ours = tuple({folder.rstrip("/") + "/" for folder in folders} - _SYSTEM)
+    ours = ("/",) if below else tuple({f"{name.rstrip('/')}/" for name in folders} - _SYSTEM)
     seen: set[str] = set()
     for file in sorted(files, key=_destination):
         destination = file.destination
-        check_destination(destination)
-        head = headers.file(_name(destination), file.mode, file.size)
+        if below:
+            _check_normal(destination)
+        else:
+            check_destination(destination)
+        head = headers.file(_name(below, destination), file.mode, file.size)
         parent = destination[: destination.rindex("/") + 1]
         while parent not in seen:
             seen.add(parent)
             if not parent.startswith(ours):
                 break
-            head = headers.folder(_name(parent[:-1]), 0o755) + head
-            parent = parent[: parent.rindex("/", 0, -1) + 1]
+            head = headers.folder(_name(below, parent[:-1]), 0o755) + head
+            parent = parent[: parent.rindex("/", 0, -1) + 1] if parent != "/" else parent
         yield file, head
 
 
-def _name(path: str) -> bytes:
-    """An absolute path as it is named in a tar, which begins at the image's root."""
-    return path[1:].encode("utf-8", "surrogateescape")
+def _name(below: str, path: str) -> bytes:
+    """An absolute path as it is named in a tar, which begins at the image's root, or at `below`."""
+    return (below + path if below else path[1:]).encode("utf-8", "surrogateescape")
 
 
 def _read(path: os.PathLike[str], room: memoryview) -> int:

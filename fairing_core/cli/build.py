@@ -111,7 +111,7 @@ def _packaged(entry: Path, inputs: list[str]) -> BuildContext:
 
 def _target(target: str | None) -> tuple[str | None, str, str | None]:
     """The registry, image name and tag of ``REPOSITORY[:TAG]``."""
-    from fairing_core.build.append import IMAGE_NAME
+    from fairing_core.build.wanted import IMAGE_NAME
     from fairing_core.images.reference import ImageRef
 
     if target is None:
