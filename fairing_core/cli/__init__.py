@@ -31,6 +31,7 @@ _COMMANDS = {
     "rm": "runs:rm_command",
     "build": "build:build_command",
     "doctor": "doctor:doctor_command",
+    "clean": "clean:clean_command",
     "backends": "backends:backends_command",
     "plugins": "backends:plugins_command",
 }

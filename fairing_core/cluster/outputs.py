@@ -29,13 +29,15 @@ from fairing_core.types import Artifact, OwnedSecret, PodPatch, Report
 
 logger = log.named(__name__)
 
+OUTPUTS = "outputs/"
+"""What the keys of outputs in a store begin with."""
+
 Object = Mapping[str, Any]
 
 _BUNDLE = b"fairing outputs 1 "  # these three are the keeper's, too (fairing_core.runtime.keep)
 _STORE = "FAIRING_STORE_URL"
 _RUN = "FAIRING_RUN_UID"
 _SECRET = "outputs"  # noqa: S105 - its name
-_OUTPUTS = "outputs/"  # what the keys of outputs in a store begin with
 _WEEK = 604_800  # seconds; no signature is good for longer
 _TRIES = 8  # connections that bring nothing new
 _PAUSES = (0.1, 5.0)  # seconds between two of them
@@ -51,7 +53,7 @@ def storing(storage: Storage, name: str, content: object) -> PodPatch:
     of: with its `name` it names the object, which tells whose it is, as another run's may be there.
     """
     digest = hashlib.sha256(repr(content).encode()).hexdigest()[:12]
-    url = storage.url(f"{_OUTPUTS}{name}-{digest}")
+    url = storage.url(f"{OUTPUTS}{name}-{digest}")
     key = {"name": f"{name}-{_SECRET}", "key": "url", "optional": True}
     uid = {"fieldPath": f"metadata.labels['{labels.JOB_UID}']"}
     env = [

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fairing_core import errors, names
+from fairing_core import errors, log, names
 from fairing_core.cluster import labels as known
 from fairing_core.cluster import outputs, owned
 from fairing_core.cluster.client import Cluster
@@ -29,6 +29,8 @@ from fairing_core.types import (
     no_storage,
 )
 from fairing_core.values import replace
+
+logger = log.named(__name__)
 
 CONTAINER = "fairing-job"
 WEEK = 604_800  # seconds
@@ -203,9 +205,8 @@ class JobDeployer:
         if self._output:
             sys.stdout.write(json.dumps(job, indent=2) + "\n")
         storage = self._storage()
-        own = [*secrets, *owned.secrets_of((*self._patches, self._knobs))]
-        if storage is not None:
-            own += outputs.signed(storage, job)
+        own = (*secrets, *owned.secrets_of((*self._patches, self._knobs)))
+        signed = () if storage is None else outputs.signed(storage, job)
         try:
             made = self._cluster.create(collection(job["metadata"]["namespace"]), job)
         except errors.ClusterError as exc:
@@ -213,6 +214,7 @@ class JobDeployer:
         run = JobRun(self._cluster, made, backend=self._backend, storage=self._storage)
         try:
             owned.create(self._cluster, made, own)  # before a node looks for them
+            self._let_store(made, signed)
             _await_pod(run)
         except BaseException:
             run.delete()
@@ -293,6 +295,13 @@ class JobDeployer:
         if self.run is None:
             raise errors.InputError(f"{self!r} has deployed nothing yet")
         return self.run
+
+    def _let_store(self, job: Mapping[str, Any], signed: Sequence[OwnedSecret]) -> None:
+        """Gives pods what they store their outputs with; who may not, has them kept in the pod."""
+        try:
+            owned.create(self._cluster, job, signed)
+        except errors.ClusterDenied as exc:
+            logger.warning("%s; so outputs stay in the pod until they are fetched", exc)
 
     def _storing(self, name: str, request: DeployRequest) -> tuple[PodPatch, ...]:
         """What a pod needs to store its outputs; of several, each would write over the others'."""

@@ -172,7 +172,7 @@ class S3Store:
         try:
             found = self._api().call("head_object", self._asked("look up", url), **place.arguments)
         except errors.StoredObjectNotFound as exc:
-            if exc.code == "NoSuchBucket":
+            if exc.code == "NoSuchBucket" and not self._create_bucket:
                 raise
             return None
         sha256 = found.get("Metadata", {}).get(transfer.METADATA)
