@@ -1,4 +1,4 @@
-"""What the `check` of a backend can look at: a store, a push, a pull; for plugins.
+"""What the `check` of a backend can look at: a store, a push, a pull, a right; for plugins.
 
 Each gives a `Check` that says what to do where it failed, and leaves nothing behind.
 """
@@ -16,6 +16,7 @@ from fairing_core import errors
 from fairing_core.types import Check, Credentials, RegistryAccess
 
 if TYPE_CHECKING:
+    from fairing_core.cluster.client import Cluster
     from fairing_core.images.session import Session
     from fairing_core.interfaces import Registry, Storage
 
@@ -40,6 +41,21 @@ def store(of: Storage) -> Check:
     if found is None or not same:
         return Check("store", False, f"{url} was written, and is not what is there then")
     return Check("store", True, f"{url.rpartition('/')[0]}/: objects can be written and read")
+
+
+def right(in_: Cluster, verb: str, resource: str, purpose: str) -> Check:
+    """Whether the user may `verb` the `resource` in the cluster's namespace; `purpose` says why."""
+    from fairing_core.cluster.rights import is_allowed
+
+    try:
+        namespace = in_.namespace
+        allowed = is_allowed(in_, namespace, verb, resource)
+    except errors.ClusterError as exc:
+        return Check("rights", None, f"whether you may {verb} {resource} is not known: {exc}")
+    what = f"{verb} {resource} in the namespace {namespace!r} ({purpose})"
+    if allowed:
+        return Check("rights", True, f"you may {what}")
+    return Check("rights", False, f"you may not {what}; ask for a Role with that verb")
 
 
 def push(

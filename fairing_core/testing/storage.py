@@ -58,6 +58,9 @@ class StorageConformance:
         _put(store, key, b"0123456789" * 1000)
         with store.open(store.url(key), start=9_993) as stream:
             assert stream.read() == b"3456789"
+        with store.open(store.url(key), start=10_000) as stream:
+            assert stream.read() == b""
+        store.delete(store.url(key))
 
     def test_what_is_put_comes_back(self) -> None:
         store, key, content = self.make(), _key(), b"held" * 1000

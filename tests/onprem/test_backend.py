@@ -198,6 +198,16 @@ def test_what_is_not_set_is_said_and_no_fault(api: Api) -> None:
     assert found["registry"][0] is None
 
 
+def test_the_right_to_make_secrets_is_looked_at_where_some_are_made(api: Api) -> None:
+    api.denied.add(("create", "secrets"))
+    settings: dict[str, Any] = {"kubeconfig": api.config, "endpoint_url": "http://127.0.0.1:9"}
+    told = [one for one in OnPremBackend(**settings).check() if one.name == "rights"]
+    assert [one.ok for one in told] == [True, False]
+    assert "you may not create secrets in the namespace 'test'" in told[1].detail
+    assert "outputs in the store" in told[1].detail
+    assert len(OnPremBackend(kubeconfig=api.config).check()) == 4
+
+
 def test_a_store_without_keys_fails_with_what_to_do(api: Api) -> None:
     ok, detail = checks(kubeconfig=api.config, endpoint_url="http://127.0.0.1:9")["store keys"]
     assert ok is False

@@ -188,7 +188,7 @@ def test_keys_of_a_secret_in_the_cluster_are_used_and_need_a_right(
 
     settings["kubeconfig"] = cluster.kubeconfig("runner", tmp_path / "runner.yaml")
     found = looked_at(**settings)
-    assert found["rights"][0] is True
+    assert found["rights"][0] is False  # the last of them: to create secrets
     assert found["store keys"][0] is False
     assert "you may not get secrets" in found["store keys"][1]
     assert found["store secret"][0] is None

@@ -139,6 +139,8 @@ def test_a_missing_bucket_names_the_way_out(at: Make, prefix: str) -> None:
 def test_a_bucket_is_made_only_where_that_was_said(at: Make, minio: Store, prefix: str) -> None:
     name = f"{prefix}-made"
     store = at(bucket=name, create_bucket=True)
+    assert store.stat(store.url("a")) is None
+    assert list(store.list("")) == []
     put(store, b"held")
     put(store, b"held")
     assert [one.url for one in store.list("")] == [f"s3://{name}/fairing/a"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from fairing_core import Check, KubernetesBackend, PodPatch, RegistryAccess
+from fairing_core import Check, KubernetesBackend, PodPatch, RegistryAccess, checks
 from fairing_onprem import pods
 from fairing_onprem.doctor import checks_of_registry, checks_of_store
 from fairing_onprem.registry import PlainRegistry
@@ -151,13 +151,26 @@ class OnPremBackend(KubernetesBackend):
 
     def check(self) -> Sequence[Check]:
         """The cluster, the rights in it, the store, the registry, and what pods need for both."""
+        cluster = super().check()
         return (
-            *super().check(),
+            *cluster,
+            *(() if any(one.ok is False for one in cluster) else self._right_to_secrets()),
             *checks_of_store(self._store, self.read_secret),
             *checks_of_registry(
                 self._registry, self.registries(), self._pull_secret, self.read_secret
             ),
         )
+
+    def _right_to_secrets(self) -> Sequence[Check]:
+        """Whether the Secrets of runs may be made, where some are."""
+        makes = []
+        if self._registry is not None and any(p.secrets for p in self._registry.pod_access("pull")):
+            makes.append("their pull secret")
+        if self._store is not None:
+            makes.append("outputs in the store")
+        if not makes:
+            return ()
+        return (checks.right(self.cluster, "create", "secrets", f"for runs: {', '.join(makes)}"),)
 
     def read_secret(self, name: str) -> Mapping[str, bytes]:
         """The entries of a Secret of the namespace.

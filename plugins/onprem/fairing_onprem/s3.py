@@ -188,7 +188,12 @@ class S3Store:
         asked = self._asked("list", self.url(prefix))
         more: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._prefix + prefix}
         while True:
-            page = self._api().call("list_objects_v2", asked, **more)
+            try:
+                page = self._api().call("list_objects_v2", asked, **more)
+            except errors.StoredObjectNotFound:
+                if self._create_bucket:  # it is made at the first `put`
+                    return
+                raise
             for each in page.get("Contents", ()):
                 yield StoredObject(
                     Place(self._bucket, each["Key"]).url,

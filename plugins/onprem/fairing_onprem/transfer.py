@@ -174,13 +174,23 @@ class Reader(io.RawIOBase):
         self._asked = Asked("can't read", place.url)
         self._at = start
         self._failures = 0
-        only = {"Range": f"bytes={start}-"} if start else {}
-        answer = api.call("get_object", self._asked, **only, **place.arguments)
+        answer = self._answer(start)
         self._body = answer["Body"]
         self._size = start + int(answer["ContentLength"])
         self._etag = answer["ETag"]
         self._digest = None if start else answer.get("Metadata", {}).get(METADATA)
         self._hash = hashlib.sha256()
+
+    def _answer(self, start: int) -> dict[str, Any]:
+        arguments = self._place.arguments
+        if not start:
+            return self._api.call("get_object", self._asked, **arguments)
+        try:
+            return self._api.call("get_object", self._asked, Range=f"bytes={start}-", **arguments)
+        except errors.StorageError as exc:
+            if exc.status != 416:  # it ends there
+                raise
+            return {"Body": io.BytesIO(), "ContentLength": 0, "ETag": ""}
 
     def readable(self) -> bool:
         """It is."""
