@@ -41,14 +41,20 @@ cd "$1/var/cache/apt/archives"
 APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get -qq download {" ".join(ALONE)}
 chroot "$1" sh -c 'dpkg --install --force-depends /var/cache/apt/archives/*.deb'
 rm -- *.deb"""
-# Perl is for maintainers' scripts; Python does not look for the second numpy; the last two are this
-# machine's. All of it can go only after packages' scripts have run.
-CLEAN = """set -e
-cd "$1"
-find usr/lib/python3/dist-packages -type d -name tests -prune -exec rm -r {} +
-rm -rf usr/lib/python3.11/dist-packages
+# Perl is for maintainers' scripts, the rest is this machine's. It can go only after packages'
+# scripts have run.
+_BARE = """\
 rm -rf usr/bin/perl* usr/lib/*/perl-base usr/share/perl5 var/cache/* var/lib/apt var/lib/dpkg
 rm -rf var/log/* run/* tmp/* etc/resolv.conf etc/hostname"""
+CLEAN_BARE = f"""set -e
+cd "$1"
+{_BARE}"""
+# Python does not look for the second numpy.
+CLEAN = f"""set -e
+cd "$1"
+find usr/lib/python3/dist-packages -type d -name tests -prune -exec rm -r {{}} +
+rm -rf usr/lib/python3.11/dist-packages
+{_BARE}"""
 
 TRY_ML = """chroot "$1" python -Bc 'import scipy.stats, sklearn.ensemble, sklearn.linear_model'"""
 

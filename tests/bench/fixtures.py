@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.bench import bases, machine, parts, registry
+from tests.bench import bases, buildah, kaniko, machine, parts, registry
+from tests.bench.base_pip import LAYOUT as WITH_PIP
 from tests.bench.bases import Base
 from tests.bench.bench import Bench
 from tests.bench.docker import socket_of
 from tests.bench.judges import Judges
+from tests.bench.minio import Store, store
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -38,9 +40,14 @@ PARTS = {
     "base_python": "bases",
     "base_user": "bases",
     "base_ml": "bases",
+    "base_pip": "base-pip",
     "docker_engine": "docker",
     "cluster": "kubernetes",
     "profile": "kubernetes",
+    "kaniko_image": "kaniko",
+    "buildah_image": "buildah",
+    "minio": "minio",
+    "minio_pod": "minio-pod",
 }
 """Which part a fixture asks for."""
 
@@ -153,6 +160,34 @@ def base_ml(bench: Bench) -> Base:
 
 
 @pytest.fixture
+def base_pip(bench: Bench) -> Base:
+    """`base_python` with pip, for wheels that an image's build installs."""
+    require(bench, PARTS["base_pip"])
+    return WITH_PIP.find(bench)["pip"]
+
+
+@pytest.fixture
+def kaniko_image(bench: Bench) -> str:
+    """What pods call kaniko's executor; `cluster_registry` has it."""
+    require(bench, PARTS["kaniko_image"])
+    return kaniko.image(bench)
+
+
+@pytest.fixture
+def buildah_image(bench: Bench) -> str:
+    """What pods call an image with buildah; `cluster_registry` has it."""
+    require(bench, PARTS["buildah_image"])
+    return buildah.image(bench)
+
+
+@pytest.fixture
+def minio(bench: Bench) -> Store:
+    """An S3 server, with root's keys; clients and pods call it by one address."""
+    require(bench, PARTS["minio"])
+    return store(bench)
+
+
+@pytest.fixture
 def docker_engine(bench: Bench) -> Iterator[DockerClient]:
     """A client of the bench's own Docker engine. It has no bridge: network_mode="host"."""
     import docker
@@ -200,13 +235,12 @@ def _lacks(bench: Bench, part: str) -> str | None:
 def _registry(bench: Bench, fixture: str, prefix: str) -> registry.Registry:
     part = PARTS[fixture]
     require(bench, part)
-    variant = next(each for each in registry.VARIANTS if each.part == part)
-    return replace(variant.at(bench), prefix=prefix)
+    return replace(registry.named(part).at(bench), prefix=prefix)
 
 
 def _base(bench: Bench, fixture: str) -> Base:
     require(bench, PARTS[fixture])
-    return bases.find(bench)[fixture.removeprefix("base_")]
+    return bases.LAYOUT.find(bench)[fixture.removeprefix("base_")]
 
 
 def _wanted(item: pytest.Item) -> set[str]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from tests.bench import bases, docker, registry
-from tests.bench.kubernetes import cluster
+from tests.bench import base_pip, bases, buildah, docker, kaniko, minio, registry
+from tests.bench.kubernetes import cluster, minio_pod
 from tests.bench.part import Part
 
 PARTS: tuple[Part, ...] = (
     *(registry.part(variant) for variant in registry.VARIANTS),
     bases.BASES,
+    base_pip.BASE_PIP,
     docker.PART,
     *cluster.PARTS,
+    kaniko.KANIKO,
+    buildah.BUILDAH,
+    minio.MINIO,
+    minio_pod.MINIO_POD,
 )
 """In the order that `status` shows them in."""
 

@@ -125,6 +125,11 @@ ABOUT = {
 }
 
 
+def named(part: str) -> Variant:
+    """The kind of registry that `part` runs."""
+    return next(each for each in VARIANTS if each.part == part)
+
+
 def part(variant: Variant) -> Part:
     """The part that runs a registry of that kind."""
     where = "for clients and the cluster" if variant.inside else "on loopback"

@@ -16,3 +16,16 @@ REGISTRY = Binary(
     version="v3.1.2",
     package="cmd/registry",
 )
+KANIKO = Binary(
+    name="kaniko",
+    module="github.com/GoogleContainerTools/kaniko",
+    version="v1.24.0",
+    package="cmd/executor",
+    ldflags="-X github.com/GoogleContainerTools/kaniko/pkg/version.version=v1.24.0",
+)
+# Its tags are no versions of Go's, so a commit is named.
+MINIO = Binary(
+    name="minio",
+    module="github.com/minio/minio",
+    version="v0.0.0-20260212201848-7aac2a2c5b7c",
+)

@@ -11,6 +11,9 @@ from tests.bench.fixtures import require
 from tests.bench.kubernetes import manifests
 from tests.bench.kubernetes.client import Cluster
 from tests.bench.kubernetes.cluster import PART
+from tests.bench.kubernetes.minio_pod import PART as MINIO_POD
+from tests.bench.kubernetes.minio_pod import store
+from tests.bench.minio import Store
 
 
 @pytest.fixture
@@ -31,3 +34,10 @@ def profile(bench: Bench, prefix: str) -> Iterator[Cluster]:
     found.apply(*manifests.profile(prefix))
     yield found
     found.kubectl("delete", "namespace", prefix, "--wait=false")
+
+
+@pytest.fixture
+def minio_pod(bench: Bench) -> Store:
+    """An S3 server in the cluster, with root's keys; pods call it by its `pod_url`."""
+    require(bench, MINIO_POD)
+    return store()
