@@ -45,8 +45,9 @@ def fairing_register_preprocessors() -> Mapping[str, type[Preprocessor]]:
 @hookimpl
 def fairing_register_builders() -> Mapping[str, type[Builder]]:
     from fairing_core.build.append import AppendBuilder
+    from fairing_core.build.docker import DockerBuilder, PodmanBuilder
 
-    return {"append": AppendBuilder}
+    return {"append": AppendBuilder, "docker": DockerBuilder, "podman": PodmanBuilder}
 
 
 @hookimpl

@@ -61,7 +61,7 @@ class Session:
             remote = self._remotes[ref.registry] = Remote(
                 ref.host,
                 plain_http=said.plain_http,
-                credentials=functools.partial(self._credentials, ref),
+                credentials=functools.partial(self.credentials, ref),
                 pool=self._pool,
                 route=self._route,
                 cache=self.cache,
@@ -69,7 +69,12 @@ class Session:
         remote.wants(f"repository:{ref.repository}:{'pull,push' if push else 'pull'}")
         return Repository(remote, ref)
 
-    def _credentials(self, ref: ImageRef) -> Credentials | None:
+    def credentials(self, ref: ImageRef) -> Credentials | None:
+        """What the user's keychain has for the repository of `ref`, or a plugin.
+
+        Raises:
+            SettingsError: nobody knew, and one who might have failed.
+        """
         return self._keychain.find(ref)
 
     @functools.cached_property
