@@ -110,8 +110,10 @@ class DockerBuilder:
         own = self._own(request)
         with self._engine() as engine, Session(request.registries, request.registry_for) as session:
             work = Docking(self._wanted, self._python, request, engine, session)
-            text = work.generated() if own is None else own
             name = self._name(request, own)
+            if self._push:
+                work.may_push(name)
+            text = work.generated() if own is None else own
             work.build(text, name, self._params(own))
             if own is not None:
                 work.learn_of_result()

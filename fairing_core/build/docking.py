@@ -93,17 +93,35 @@ class Docking:
         """What the image of the user's own Dockerfile is like: only it tells."""
         self._learn(self._image, "the image of your Dockerfile", user=None)
 
+    def may_push(self, name: ImageRef) -> None:
+        """Asks the registry whether it takes a push, before anything is built for nothing.
+
+        Raises:
+            BuildError: it doesn't.
+        """
+        repository = self._session.repository(name, push=True)
+        try:
+            repository.abandon(repository.begin())
+        except errors.RegistryError as exc:
+            kinds = {
+                errors.RegistryDenied: "push-denied",
+                errors.UntrustedRegistry: "registry-untrusted",
+                errors.RegistryUnreachable: "registry-unreachable",
+            }
+            kind = kinds.get(type(exc), "push-refused")
+            raise errors.BuildError(
+                f"not built, for it could not be pushed: {exc}", kind=kind
+            ) from exc
+
     def pushed(self, name: ImageRef) -> str:
         """Pushes it; its name by the digest that the registry has."""
         who = self._session.credentials(name)
         digest = self._engine.push(name, who, self._request.report)
         if not digest or self._session.repository(name).head(digest) != digest:
-            told = (
-                f"as {digest}, and the registry has no such image" if digest else "without a digest"
-            )
+            told = f", {digest}, which the registry has not" if digest else " without a digest"
             raise errors.BuildError(
-                f"the engine says that it has pushed {name} {told}; see whether the engine and this "
-                f"machine mean the same registry by {name.registry}, and look at the engine's log",
+                f"the engine says that it has pushed {name}{told}; see whether it means the same "
+                f"registry by {name.registry} as this machine does, and look at its log",
                 kind="image-missing",
             )
         return f"{name.name}@{digest}"
