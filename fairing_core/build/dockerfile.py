@@ -163,8 +163,22 @@ def _tree(destination: str) -> str:
 
 
 def _source(path: str) -> str:
-    """Where it is in the context, as Go's filepath.Match reads it."""
-    return re.sub(r"([*?\[\\])", r"\\\1", path[1:])
+    r"""Where it is in the context, as a pattern that fits it alone.
+
+    Docker's engine takes a word without an open ``*``, ``?`` or ``[`` as it is, with any backslash;
+    other builders don't. A class of one character is a pattern to all of them, and then a folder's
+    last slash would be a part of it.
+
+    >>> _source("/opt/ab/"), _source("/opt/a*/"), _source("/opt/a\\b")
+    ('opt/ab/', 'opt/a[*]', 'opt/a[\\\\]b')
+    """
+    plain = path[1:]
+    pattern = re.sub(r"[*?\[\\]", _class, plain)
+    return plain if pattern == plain else pattern.rstrip("/")
+
+
+def _class(found: re.Match[str]) -> str:
+    return r"[\\]" if found[0] == "\\" else f"[{found[0]}]"
 
 
 def _python(command: Sequence[str]) -> str:

@@ -32,7 +32,7 @@ _EXIT = re.compile(r"non-zero code: (\d+)|while running runtime: exit status (\d
 _KINDS = (  # the first that fits
     ("disk-full", "no space left on device"),
     ("dockerfile", "dockerfile parse error|unknown instruction|no build stage|requires buildkit"),
-    ("dockerfile", "syntax error|dockerfile .*empty|invalid from flag"),
+    ("dockerfile", "syntax error|dockerfile .*empty"),
     ("copy-failed", "(?:copy|add) failed|building at step .(?:copy|add) "),
     ("run-failed", "oci runtime|executable file not found|building at step .run "),
     ("denied", "no basic auth credentials|unauthorized|denied|authentication required|forbidden"),
@@ -43,6 +43,7 @@ _KINDS = (  # the first that fits
         "dial tcp|no such host|connection re|i/o timeout|deadline exceeded|unreachable",
     ),
     ("unreachable", r"\beof\b|client\.timeout"),
+    ("dockerfile", "invalid from flag"),  # of itself: the others come with it
 )
 
 

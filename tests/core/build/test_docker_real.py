@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -106,11 +107,14 @@ class EngineBuilds:
 
 @pytest.fixture
 def docker(build: Builds, bench: Bench, docker_engine: DockerClient) -> Iterator[EngineBuilds]:
+    import docker.errors as docker_errors
+
     builds = EngineBuilds(build, f"unix://{socket_of(bench)}", docker_engine)
     before = {each["Id"] for each in docker_engine.api.containers(all=True)}
     yield builds
     for image in builds.made:
-        docker_engine.images.remove(image, force=True)
+        with contextlib.suppress(docker_errors.ImageNotFound):
+            docker_engine.images.remove(image, force=True)
     after = docker_engine.api.containers(all=True)
     left = [each for each in after if each["Id"] not in before]
     assert not [each for each in left if each["Command"] == "true"]  # none that was looked into
@@ -153,9 +157,10 @@ def test_the_image_behaves_as_the_one_of_append(
 
 
 def test_the_digest_is_the_registry_s_own(
-    docker: EngineBuilds, plain_registry: Registry, judges: Judges, base_python: Base
+    docker: EngineBuilds, plain_registry: Registry, judges: Judges, base_python: Base, prefix: str
 ) -> None:
-    built = docker(plain_registry, *SAYS, base=base_python.at(plain_registry), tag="v1")
+    new = inline("/app/new", prefix.encode())
+    built = docker(plain_registry, *SAYS, new, base=base_python.at(plain_registry), tag="v1")
     name, _, digest = built.image.partition("@")
     assert judges.crane(plain_registry, "digest", f"{name}:v1") == digest
     traffic = docker.build.traffic
@@ -182,12 +187,17 @@ NAMES = (
 def test_names_of_every_kind_arrive(
     docker: EngineBuilds, plain_registry: Registry, base_python: Base
 ) -> None:
-    program = b"import json, os\nprint(json.dumps([sorted(os.listdir(p)) for p in ('/opt', 'n')]))"
+    program = b"import json, os\nprint(json.dumps([sorted(os.listdir(p)) for p in ('/opt', 'n', '/srv')]))"
     files = [inline("/app/main.py", program)]
     files += [inline(f"/opt/{name}") for name in NAMES]
     files += [inline(f"/app/n/{name}") for name in NAMES]
+    files += [inline(f"/srv/{folder}/{at}") for folder in ("a [b]", "$c") for at in range(60)]
     built = docker(plain_registry, *files, base=base_python.at(plain_registry))
-    assert json.loads(docker.runs(built)[1]) == [sorted(NAMES)] * 2
+    assert json.loads(docker.runs(built)[1]) == [
+        sorted(NAMES),
+        sorted(NAMES),
+        ["$c", "a [b]"],
+    ]
 
 
 @pytest.mark.parametrize("count", [1, 60])
@@ -334,7 +344,7 @@ def test_base_and_push_get_the_keychain_s_credentials(
     judge(judges, registry, built.image, "pusher")
     told = f"{caplog.text} {docker.build.events}"
     assert not any(password in told for password in PASSWORDS)
-    docker.engine.images.remove(base_user.at(registry))
+    docker.engine.images.remove(base_user.at(registry))  # the engine pulls it again, by itself
     docker.engine.images.remove(built.image, force=True)
     text = f"FROM {base_user.at(registry)}\nCOPY app/ /app/\n"
     docker(registry, *SAYS, inline("/Dockerfile", text.encode()), base="unused")
@@ -351,9 +361,14 @@ def test_a_base_that_is_nowhere(docker: EngineBuilds, plain_registry: Registry) 
 
 
 def test_a_base_that_wants_a_login(
-    docker: EngineBuilds, plain_registry: Registry, token_registry: Registry, base_user: Base
+    docker: EngineBuilds,
+    plain_registry: Registry,
+    token_registry: Registry,
+    judges: Judges,
+    base_user: Base,
 ) -> None:
-    base = base_user.at(token_registry)
+    base = token_registry.image("base:1")  # of this test alone: nobody has pulled it before
+    judges.crane(token_registry, "copy", base_user.at(token_registry), base, user="pusher")
     error = failing(docker, "base-denied", plain_registry, *SAYS, base=base)
     assert "docker login" in str(error)
 
@@ -465,11 +480,17 @@ def test_what_the_engine_says_of_a_push_is_understood(
     ):
         engine.push(ImageRef.parse(f"{there}:1"), None, docker.build.report)
     assert caught.value.kind == kind
+
+
+def test_what_the_engine_has_not_is_not_pushed(
+    docker: EngineBuilds, plain_registry: Registry
+) -> None:
+    image = ImageRef.parse(plain_registry.image("nope:1"))
     with (
         Engine(DockerAddress(), docker.host) as engine,
         pytest.raises(errors.BuildError) as caught,
     ):
-        engine.push(ImageRef.parse(f"{there}:2"), None, docker.build.report)
+        engine.push(image, None, docker.build.report)
     assert caught.value.kind == "image-missing"
 
 
