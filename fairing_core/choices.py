@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from fairing_core import defaults, errors, settings
+from fairing_core import defaults, errors, log, settings
 from fairing_core.interfaces import BackendInterface, Builder, Deployer, Preprocessor, Registry
 from fairing_core.plugins import Kind, Plugins
 from fairing_core.types import BuildRequest, PodPatch, PodSpecMutator, RegistryAccess, Source
 from fairing_core.values import field, frozen
+
+logger = log.named(__name__)
 
 
 @frozen
@@ -88,13 +90,38 @@ class Choices:
     def builder(self, request: BuildRequest) -> Builder:
         """Builds the image; a backend without images brings its own and leaves the named one."""
         named, options = self._named("builder"), self._order.builder.options
-        if named is not None and isinstance(named, str):
-            named = self._plugins.lookup("builder", named)
+        if isinstance(named, str):
+            own = defaults.builder(named, self.backend)
+            named = own or self._plugins.lookup("builder", named)
         if named is None or not self.backend.needs_image:
-            named, options = self.backend.builder(request), {}
+            named = self.backend.builder(request)
+            options = {} if named is not None else options
         if named is None:
-            named, options = defaults.BUILDER, self._order.builder.options
+            return self._fitting(request, options)
         return cast(Builder, self._make("builder", named, options))
+
+    def _fitting(self, request: BuildRequest, options: Mapping[str, Any]) -> Builder:
+        """The first of core's builders that can build it.
+
+        Raises:
+            Unsupported: none can; it says of each why not.
+        """
+        reasons: dict[str, str] = {}
+        for name in defaults.builders():
+            factory = defaults.builder(name, self.backend) or self._plugins.lookup("builder", name)
+            try:
+                made = cast(Builder, self._make("builder", factory, options))
+                reason = made.supports(request)
+            except errors.UnknownOption as exc:
+                reason = str(exc)
+            if reason is None:
+                if reasons:
+                    told = "; ".join(f"{other}: {why}" for other, why in reasons.items())
+                    logger.info("builder %r builds it, since not %s", name, told)
+                return made
+            reasons[name] = reason
+        told = "\n".join(f"  {name}: {why}" for name, why in reasons.items())
+        raise errors.Unsupported(f"no builder can build this:\n{told}")
 
     def base_image(self) -> str | None:
         """The image that the code is put on; None where none is needed."""
@@ -109,14 +136,22 @@ class Choices:
         return self._named("registry") or self.backend.registry()
 
     def registries(self) -> dict[str, RegistryAccess]:
-        """How registries are reached, by ``host[:port]``."""
-        return self._settings.registries() if self.backend.needs_image else {}
+        """How registries are reached, by ``host[:port]``: the user's settings come first."""
+        if not self.backend.needs_image:
+            return {}
+        return {**self.backend.registries(), **self._settings.registries()}
 
     def pulled(self, image: str) -> str:
         """What the cluster's nodes call `image`: some know its registry by another name."""
         host, slash, path = image.partition("/")
         access = self.registries().get(host)
         return f"{access.pull_name}{slash}{path}" if access and access.pull_name else image
+
+    def pull_access(self, image: str) -> Sequence[PodPatch]:
+        """What a pod needs to pull `image` from the backend's own registry."""
+        host = image.partition("/")[0]
+        own = self.backend.registry() if image else None
+        return own.pod_access("pull") if own is not None and own.serves(host) else ()
 
     def registry_for(self, host: str) -> Registry | None:
         """Who knows the registry at `host`: the backend, or a plugin; None is nobody."""

@@ -6,7 +6,7 @@ Each hook imports what it registers: a run without images needs no builder, a bu
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +16,10 @@ from fairing_core.hookspecs import PLUGIN_API, hookimpl
 from fairing_core.interfaces import BackendInterface, Builder, Deployer, Preprocessor, Runs
 
 if TYPE_CHECKING:
+    from fairing_core.cluster.client import Cluster
     from fairing_core.types import Source
 
 FAIRING_PLUGIN_API = PLUGIN_API
-
-BUILDER = "append"
-"""What builds where nobody says: it needs nothing but the registry."""
 
 _IN_CLUSTER = Path("/var/run/secrets/kubernetes.io")
 
@@ -45,9 +43,15 @@ def fairing_register_preprocessors() -> Mapping[str, type[Preprocessor]]:
 @hookimpl
 def fairing_register_builders() -> Mapping[str, type[Builder]]:
     from fairing_core.build.append import AppendBuilder
+    from fairing_core.build.cluster.builder import ClusterBuilder
     from fairing_core.build.docker import DockerBuilder, PodmanBuilder
 
-    return {"append": AppendBuilder, "docker": DockerBuilder, "podman": PodmanBuilder}
+    return {
+        "append": AppendBuilder,
+        "cluster": ClusterBuilder,
+        "docker": DockerBuilder,
+        "podman": PodmanBuilder,
+    }
 
 
 @hookimpl
@@ -76,15 +80,31 @@ def preprocessor(source: Source) -> str:
     return "function" if source.kind == "function" else "python"
 
 
+def builders() -> Sequence[str]:
+    """What may build where nobody says, the first that can: those that need the least come first.
+
+    `append` needs nothing but the registry. Inside a cluster there is seldom an engine.
+    """
+    engines = ("cluster", "docker") if _IN_CLUSTER.is_dir() else ("docker", "cluster")
+    return ("append", *engines)
+
+
+def builder(name: str, on: BackendInterface) -> Callable[..., Builder] | None:
+    """The builder `name` where it is one that wants to know of the backend; else None."""
+    if name != "cluster":
+        return None
+    from fairing_core.build.cluster.builder import ClusterBuilder
+
+    return partial(ClusterBuilder, _cluster(on))
+
+
 def deployer(kind: str, on: BackendInterface) -> Callable[..., Deployer] | None:
     """What runs things of `kind` where the backend `on` leaves that to core; None is unknown."""
     if kind != "job":
         return None
-    from fairing_core.cluster.backend import KubernetesBackend
     from fairing_core.deploy.job import JobDeployer
 
-    cluster = on.cluster if isinstance(on, KubernetesBackend) else None
-    return partial(JobDeployer, cluster, on.name)
+    return partial(JobDeployer, _cluster(on), on.name)
 
 
 def runs(of: BackendInterface) -> Runs:
@@ -98,3 +118,9 @@ def runs(of: BackendInterface) -> Runs:
 def base_image() -> str:
     """Docker's official image of the Python that runs now."""
     return "docker.io/library/python:{}.{}-slim".format(*sys.version_info[:2])
+
+
+def _cluster(on: BackendInterface) -> Cluster | None:
+    from fairing_core.cluster.backend import KubernetesBackend
+
+    return on.cluster if isinstance(on, KubernetesBackend) else None

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
@@ -21,7 +22,18 @@ from fairing_core.interfaces import (
 )
 from fairing_core.plans import Plan
 from fairing_core.plugins import Plugins
-from fairing_core.types import BuildContext, BuildRequest, Built, Check, DeployRequest, Source, Step
+from fairing_core.types import (
+    BuildContext,
+    BuildRequest,
+    Built,
+    Check,
+    DeployRequest,
+    PodPatch,
+    PodSpecMutator,
+    Source,
+    Stage,
+    Step,
+)
 
 logger = log.named(__name__)
 
@@ -42,7 +54,8 @@ def launch(order: Order, *, plugins: Iterable[object] = ()) -> Launched:
     """Runs what was ordered."""
     ready = _Ready(order, plugins)
     built = ready.built()
-    handle = ready.deployer.submit(ready.manifests(built), order.mutators)
+    patches = ready.patches(built)
+    handle = _submitted(ready.deployer, ready.manifests(built, patches), order.mutators, patches)
     ready.emit("submitted", uri=handle.uri, name=handle.name)
     handle.note(ready.steps())
     return Launched(ready.preprocessor, ready.builder, ready.deployer, handle)
@@ -66,7 +79,7 @@ def plan(order: Order, *, plugins: Iterable[object] = (), build: bool = False) -
     else:
         built = Built(NOT_BUILT)
         checks.append(_unasked("image", ready.builder, "what it will build"))
-    manifests = ready.manifests(built)
+    manifests = ready.manifests(built, ready.patches(built))
     if isinstance(ready.deployer, ForeseeingDeployer):
         manifests, found = ready.deployer.foresee(manifests, order.mutators, built)
         checks += found
@@ -108,6 +121,8 @@ class _Ready:
             registry=choices.registry(),
             registries=choices.registries(),
             registry_for=choices.registry_for,
+            storage=choices.backend.storage,
+            patches=functools.partial(self._asked, "build", choices.base_image() or ""),
             report=self.emit,
         )
         self.builder = choices.builder(self.request)
@@ -142,10 +157,15 @@ class _Ready:
         self.emit("built", image=built.image)
         return built
 
-    def manifests(self, built: Built) -> Sequence[Mapping[str, Any]]:
+    def patches(self, built: Built) -> tuple[PodPatch, ...]:
+        """What the run's pods need: by plugins, the backend, its registry and the user."""
+        image = built.image if self._choices.backend.needs_image else ""
+        pulling = self._choices.pull_access(image)
+        return (*self._asked("train", image), *pulling, *self._order.patches)
+
+    def manifests(self, built: Built, patches: tuple[PodPatch, ...]) -> Sequence[Mapping[str, Any]]:
         """What is to be run, as objects."""
-        backend, context = self._choices.backend, self.request.context
-        image = built.image if backend.needs_image else ""
+        context = self.request.context
         return self.deployer.render(
             DeployRequest(
                 self._choices.pulled(built.image),
@@ -153,11 +173,7 @@ class _Ready:
                 args=self._arguments,
                 workdir=context.workdir,
                 name=self.name,
-                patches=(
-                    *self.hub.pod_patches(backend.name, "train", image),
-                    *self.hub.backend_patches(backend, "train", image),
-                    *self._order.patches,
-                ),
+                patches=patches,
                 returns=self._order.source.kind == "function",
                 outputs=self._order.outputs,
                 keeper=_keeper(context),
@@ -165,6 +181,36 @@ class _Ready:
                 gid=built.gid,
             )
         )
+
+    def _asked(self, stage: Stage, image: str) -> tuple[PodPatch, ...]:
+        """What plugins and the backend say that pods of a stage need."""
+        backend = self._choices.backend
+        return (
+            *self.hub.pod_patches(backend.name, stage, image),
+            *self.hub.backend_patches(backend, stage, image),
+        )
+
+
+def _submitted(
+    deployer: Deployer,
+    manifests: Sequence[Mapping[str, Any]],
+    mutators: Sequence[PodSpecMutator],
+    patches: Iterable[PodPatch],
+) -> RunHandle:
+    """The run, with the secrets that patches bring, where there are any."""
+    secrets = [secret for patch in patches for secret in patch.secrets]
+    if not secrets:
+        return deployer.submit(manifests, mutators)
+    try:
+        submit = functools.partial(deployer.submit, secrets=secrets)  # type: ignore[call-arg]
+        return submit(manifests, mutators)
+    except TypeError as exc:
+        if "secrets" not in str(exc):
+            raise
+        raise errors.Unsupported(
+            f"deployer {type(deployer).__name__} can't make the Secrets that these pods need: its "
+            "submit() has no parameter 'secrets'"
+        ) from exc
 
 
 def _keeper(context: BuildContext) -> str:

@@ -7,7 +7,7 @@ frozen. Standard library only.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -127,8 +127,8 @@ class BuildRequest:
     is no text is the backend's own. `registries` says how registries are reached, by
     ``host[:port]``; `registry_for` is asked, with such a host, for the plugin that knows it (its
     credentials count after those of the user's keychain). `storage` gives the backend's store of
-    build contexts, if it has one, and `patches` are for pods that build. `report` is told of each
-    step.
+    build contexts, if it has one, and `patches` what pods that build need. `report` is told of
+    each step.
     """
 
     context: BuildContext
@@ -139,7 +139,7 @@ class BuildRequest:
         default=None, kw_only=True, repr=False
     )
     storage: Callable[[], Storage | None] = field(default=_no_storage, kw_only=True, repr=False)
-    patches: tuple[PodPatch, ...] = field(default=(), kw_only=True)
+    patches: Callable[[], Sequence[PodPatch]] = field(default=tuple, kw_only=True, repr=False)
     report: Report = field(default=unheard, kw_only=True, repr=False)
 
 

@@ -14,7 +14,6 @@ from fairing_core.build.codec import Layer
 from fairing_core.build.image import Changes, NewImage, on_top
 from fairing_core.build.key import stat_key
 from fairing_core.build.push import Push
-from fairing_core.build.wanted import check_python
 from fairing_core.images.facts import Facts
 from fairing_core.images.manifest import Platform
 from fairing_core.images.reference import ImageRef
@@ -188,3 +187,22 @@ def user_check(uid: int | None, gid: int | None) -> Check:
         return Check("user", True, f"the program runs as {uid}:{gid}")
     told = "the program runs as root; a namespace that is 'restricted' lets no such pod in"
     return Check("user", True, told)
+
+
+def check_python(needed: str | None, there: str | None, image: str) -> None:
+    """Refuses an image whose Python (`there`, X.Y) is not the one that the code needs.
+
+    Raises:
+        ImageError: it is not, or nobody knows which it is.
+    """
+    if needed is None or needed == there:
+        return
+    if there is None:
+        raise errors.ImageError(
+            f"the code needs Python {needed}, and which one {image} has can't be told from "
+            f"its config and files; if it is {needed}, say so: python='{needed}'"
+        )
+    raise errors.ImageError(
+        f"the code needs Python {needed}, and {image} has {there}; name a base image with "
+        f"{needed}, or submit with Python {there}"
+    )

@@ -15,7 +15,7 @@ from fairing_core.build.image import Changes
 from fairing_core.build.wanted import DOCKERFILE, REQUIREMENTS
 from fairing_core.faults import fault, source
 from fairing_core.types import BuildContext, ContextFile
-from fairing_core.values import frozen
+from fairing_core.values import frozen, replace
 
 ROOT = "."
 """The folder in an archive where a context is at its root."""
@@ -49,12 +49,17 @@ class Archive:
         return codec.compress(self.tar(), sink.write)
 
 
-def archived(context: BuildContext, dockerfile_text: str, *, below: str = ROOT) -> Archive:
-    """The archive of a context and its Dockerfile."""
-    text = dockerfile_text.encode("utf-8", "surrogateescape")
-    own = ContextFile(DOCKERFILE, text, size=len(text), reason="how it is built")
+def archived(context: BuildContext, text: str, *, below: str = ROOT, is_generated: bool) -> Archive:
+    """The archive of a context and its Dockerfile, which is `text`."""
+    raw = text.encode("utf-8", "surrogateescape")
+    own = ContextFile(DOCKERFILE, raw, size=len(raw), reason="how it is built")
     files = [file for file in context.files if file.destination != DOCKERFILE]
-    words = (layer.FORMAT, context.digest, below, hashlib.sha256(text).hexdigest())
+    if is_generated and (places := dockerfile.places(files)):
+        files = [
+            replace(file, destination=places.get(file.destination, file.destination))
+            for file in files
+        ]
+    words = (layer.FORMAT, context.digest, below, hashlib.sha256(raw).hexdigest())
     key = hashlib.sha256("\0".join(map(str, words)).encode()).hexdigest()
     return Archive(tuple(sorted([*files, own], key=lambda one: one.destination)), below, key)
 

@@ -9,9 +9,11 @@ and heredocs are not used, since kaniko and buildah read them differently.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from fairing_core import errors
@@ -31,9 +33,8 @@ _BESIDE_SYSTEM = "PIP_BREAK_SYSTEM_PACKAGES=1"
 _SYSTEM = frozenset(
     {"/", "/etc/", "/home/", "/media/", "/mnt/", "/opt/", "/srv/", "/usr/", "/usr/local/", "/var/"}
 )
-_SINGLE = (
-    50  # files that one step copies by their names; a Dockerfile's line has 64 KiB at the most
-)
+_ODD = re.compile(r"[*?\[\\]")  # what Go's filepath.Match does not take for itself
+_SINGLE = 50  # files that one step copies by name: a Dockerfile's lines are 64 KiB at the most
 _MOST_COPIES = 80  # layers of an image are 127 at the most, and the base has some
 
 
@@ -56,8 +57,8 @@ def generated(
 ) -> str:
     """The text of a Dockerfile that puts `files` on `base`: requirements first, then the code.
 
-    Each file is at its destination without the first slash in the build's context. Files belong
-    to `owner`, and so do the folders that are made for them.
+    In the build's context each file is at its destination without the first slash, or where
+    `places` says. Files belong to `owner`, and so do the folders that are made for them.
 
     Args:
         base: the image that is built on.
@@ -124,7 +125,7 @@ def _names_file(line: str) -> bool:
 
 
 def _copies(files: Iterable[ContextFile]) -> list[tuple[list[str], str]]:
-    """What is copied where, as COPY's sources and its target, a folder.
+    """What is copied where, as COPY's sources and its target: a folder, or one file's place.
 
     Folders that may be the base image's keep their owner, so files go there one by one; ``/app``,
     and trees of many files, are copied whole.
@@ -137,12 +138,15 @@ def _copies(files: Iterable[ContextFile]) -> list[tuple[list[str], str]]:
         trees.setdefault(_tree(file.destination), []).append(file.destination)
     found: list[tuple[list[str], str]] = []
     for tree, places in trees.items():
-        if tree == PREFIX or (len(places) > _SINGLE and tree not in _SYSTEM):
-            found.append(([_source(tree)], tree))
+        if _is_whole(tree, len(places)):
+            found.append(([tree[1:]], tree))
             continue
         folders: dict[str, list[str]] = {}
         for place in places:
-            folders.setdefault(place[: place.rindex("/") + 1], []).append(_source(place))
+            if _ODD.search(place):
+                found.append(([_renamed(place)[1:]], place))
+            else:
+                folders.setdefault(place[: place.rindex("/") + 1], []).append(place[1:])
         for folder, sources in folders.items():
             batches = range(0, len(sources), _SINGLE)
             found += [(sources[at : at + _SINGLE], folder) for at in batches]
@@ -154,31 +158,35 @@ def _copies(files: Iterable[ContextFile]) -> list[tuple[list[str], str]]:
     return found
 
 
+def places(files: Iterable[ContextFile]) -> dict[str, str]:
+    """Where the Dockerfile expects files in the context, by their destinations, where it differs.
+
+    COPY takes some characters for a pattern, and engines differ in how one that is not meant is
+    written.
+    """
+    odd = [file.destination for file in files if _ODD.search(file.destination)]
+    counts = Counter(_tree(file.destination) for file in files) if odd else {}
+    return {
+        place: _renamed(place) for place in odd if not _is_whole(_tree(place), counts[_tree(place)])
+    }
+
+
+def _renamed(place: str) -> str:
+    return f"/.fairing/{hashlib.sha256(place.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
+
+
+def _is_whole(tree: str, count: int) -> bool:
+    """Whether a folder of so many files is copied as it is."""
+    many = count > _SINGLE and tree not in _SYSTEM and not _ODD.search(tree)
+    return tree == PREFIX or many
+
+
 def _tree(destination: str) -> str:
     """The topmost folder of a file that is not one of every system's, or else that: ``/app/``."""
     at = destination.index("/") + 1
     while destination[:at] in _SYSTEM and (deeper := destination.find("/", at)) > 0:
         at = deeper + 1
     return destination[:at]
-
-
-def _source(path: str) -> str:
-    r"""Where it is in the context, as a pattern that fits it alone.
-
-    Docker's engine takes a word without an open ``*``, ``?`` or ``[`` as it is, with any backslash;
-    other builders don't. A class of one character is a pattern to all of them, and then a folder's
-    last slash would be a part of it.
-
-    >>> _source("/opt/ab/"), _source("/opt/a*/"), _source("/opt/a\\b")
-    ('opt/ab/', 'opt/a[*]', 'opt/a[\\\\]b')
-    """
-    plain = path[1:]
-    pattern = re.sub(r"[*?\[\\]", _class, plain)
-    return plain if pattern == plain else pattern.rstrip("/")
-
-
-def _class(found: re.Match[str]) -> str:
-    return r"[\\]" if found[0] == "\\" else f"[{found[0]}]"
 
 
 def _python(command: Sequence[str]) -> str:

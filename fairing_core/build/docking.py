@@ -8,11 +8,12 @@ from typing import Any
 
 from fairing_core import errors, log
 from fairing_core.build import archive
-from fairing_core.build.appending import user_check
+from fairing_core.build.appending import check_python, user_check
+from fairing_core.build.confirm import confirmed
 from fairing_core.build.dockerfile import Owner
 from fairing_core.build.engine import Engine
 from fairing_core.build.inside import learn, platform_of
-from fairing_core.build.wanted import Wanted, check_python
+from fairing_core.build.wanted import Wanted
 from fairing_core.images.facts import Facts
 from fairing_core.images.reference import ImageRef
 from fairing_core.images.session import Session
@@ -65,14 +66,14 @@ class Docking:
             )
         facts = self._learn(base, str(ref), user=wanted.user)
         config = base.get("Config") or {}
-        owner = Owner(facts.uid or 0, facts.gid or 0, wanted.user or str(config.get("User") or ""))
+        owner = Owner(facts.uid or 0, facts.gid or 0, str(config.get("User") or ""))
         changes = wanted.changes(request.context)
         return archive.generated(request.context, _pinned(ref, base), changes, owner)
 
     def build(self, text: str, name: ImageRef, params: Mapping[str, str]) -> None:
         """Builds the image of that Dockerfile, by that name."""
         request = self._request
-        whole = archive.archived(request.context, text)
+        whole = archive.archived(request.context, text, is_generated=self._facts is not None)
         params = {**params, "t": str(name), "dockerfile": "Dockerfile", "rm": "1", "forcerm": "1"}
         known = {ref: self._may_know(ref) for ref in _named(text)}
         logins = {ref: who for ref, who in known.items() if who}
@@ -117,13 +118,12 @@ class Docking:
         """Pushes it; its name by the digest that the registry has."""
         who = self._session.credentials(name)
         digest = self._engine.push(name, who, self._request.report)
-        if not digest or self._session.repository(name).head(digest) != digest:
-            told = f", {digest}, which the registry has not" if digest else " without a digest"
+        if not digest:
             raise errors.BuildError(
-                f"the engine says that it has pushed {name}{told}; see whether it means the same "
-                f"registry by {name.registry} as this machine does, and look at its log",
+                f"the engine says that it has pushed {name}, and tells no digest; look at its log",
                 kind="image-missing",
             )
+        confirmed(self._session, name, digest, self._wanted.platform)
         return f"{name.name}@{digest}"
 
     def built(self, image: str) -> Built:

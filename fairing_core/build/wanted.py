@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from fairing_core import errors
 from fairing_core.build.image import Changes
 from fairing_core.images.manifest import Platform
 from fairing_core.images.reference import ImageRef
@@ -96,22 +95,3 @@ def entrypoint_of(said: str | Sequence[str] | None) -> tuple[str, ...] | None:
     if said is None:
         return None
     return (said,) if isinstance(said, str) else tuple(said)
-
-
-def check_python(needed: str | None, there: str | None, image: str) -> None:
-    """Refuses an image of another Python than the code needs.
-
-    Raises:
-        ImageError: it has another, or which one it has is unknown.
-    """
-    if needed is None or needed == there:
-        return
-    if there is None:
-        raise errors.ImageError(
-            f"the code needs Python {needed}, and which one {image} has can't be told from its "
-            f"config and files; if it is {needed}, say so: python='{needed}'"
-        )
-    raise errors.ImageError(
-        f"the code needs Python {needed}, and {image} has {there}; name a base image with "
-        f"{needed}, or submit with Python {there}"
-    )

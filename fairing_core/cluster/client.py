@@ -8,7 +8,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ _PATIENCE = 60.0  # seconds that a server which has answered before may be away
 _PAUSES = (0.1, 5.0)
 _AGAIN = (429, 500, 502, 503, 504)
 _PAGE = 500
-_STDOUT, _STDERR, _STATUS = b"\1", b"\2", b"\3"  # channels of a command in a pod
+_STDIN, _STDOUT, _STDERR, _STATUS = b"\0", b"\1", b"\2", b"\3"  # channels of a command in a pod
+_FRAME = 1 << 16  # bytes that are written to it at once
 
 Object = dict[str, Any]
 
@@ -75,6 +76,15 @@ class Cluster:
     def server(self) -> str:
         """The API server's address."""
         return self._connected().server
+
+    def lacks(self) -> str | None:
+        """Why it leads nowhere, or None; looks at this machine only, and imports nothing."""
+        if self._given is None and not _own_namespace():
+            try:
+                self._files()
+            except errors.NoCluster as exc:
+                return str(exc)
+        return None
 
     def warm(self) -> None:
         """Gets ready in the background: what it imports takes longer than a small build.
@@ -197,6 +207,31 @@ class Cluster:
         finally:
             with contextlib.suppress(Exception):
                 socket.close(timeout=1)
+
+    def feed(self, path: str, blocks: Iterable[bytes], *, container: str) -> None:
+        """Writes `blocks` to a container's stdin, and closes it; `path` is that of its ``attach``.
+
+        Raises:
+            ConnectionError: it was cut before all was written.
+            ClusterError: and its kinds.
+
+        Source: Kubernetes, the protocol v5.channel.k8s.io of remote commands.
+        """
+        from websocket import WebSocketException
+
+        query = {"container": container, "stdin": "true", "stdout": "false", "stderr": "false"}
+        socket = self._websocket(path, f"{path}?{urlencode(query)}")
+        try:
+            for block in blocks:
+                for at in range(0, len(block), _FRAME):
+                    socket.send_binary(_STDIN + block[at : at + _FRAME])
+        except (WebSocketException, OSError) as exc:
+            if isinstance(exc, errors.FairingError):
+                raise
+            raise ConnectionError(f"{path}: {exc}") from exc
+        finally:
+            with contextlib.suppress(Exception):
+                socket.close(timeout=5)
 
     def _websocket(self, path: str, url: str) -> Any:
         from websocket import WebSocketBadStatusException, WebSocketException

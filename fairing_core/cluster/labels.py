@@ -13,6 +13,15 @@ DEPLOYER = "fairing-deployer"
 ID = "fairing-id"
 """Which run it belongs to; the original's label."""
 
+BUILDER = "fairing-builder"
+"""What builds an image: ``kaniko``, ...; the original's label."""
+
+BUILD_ID = "fairing-build-id"
+"""Which build it belongs to; the original's label."""
+
+IMAGE = "fairing-image"
+"""An annotation of what builds: the image that it makes."""
+
 CANCELLED = "fairing-cancelled"
 """An annotation: somebody asked for the end."""
 

@@ -48,7 +48,7 @@ class ClusterRuns:
 
     def list(self) -> Iterator[JobRun]:
         """The runs, newest first; their snapshots are those of the list."""
-        ours = labels.selector(labels.OURS)
+        ours = f"{labels.selector(labels.OURS)},{labels.DEPLOYER}"  # what builds is no run
         namespace = self._cluster.namespace
         jobs = self._cluster.listed(collection(namespace), labelSelector=ours)
         pods = self._cluster.listed(f"/api/v1/namespaces/{namespace}/pods", labelSelector=ours)

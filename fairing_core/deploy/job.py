@@ -11,13 +11,21 @@ from typing import Any
 
 from fairing_core import errors, names
 from fairing_core.cluster import labels as known
+from fairing_core.cluster import owned
 from fairing_core.cluster.client import Cluster
 from fairing_core.cluster.foresee import checks, refusal
 from fairing_core.cluster.handle import JobRun, collection
+from fairing_core.cluster.knobs import pod_patch
 from fairing_core.cluster.why import of_refusal
-from fairing_core.deploy.knobs import pod_patch
 from fairing_core.deploy.pod import KEEP, NO_SIDECAR, deadline, pod_template
-from fairing_core.types import Built, Check, DeployRequest, PodPatch, PodSpecMutator
+from fairing_core.types import (
+    Built,
+    Check,
+    DeployRequest,
+    OwnedSecret,
+    PodPatch,
+    PodSpecMutator,
+)
 from fairing_core.values import replace
 
 CONTAINER = "fairing-job"
@@ -54,7 +62,7 @@ class JobDeployer:
         ttl: seconds for which an ended run is kept.
         keep: seconds for which a pod stays up beyond its program's end, until its outputs and a
             large result are fetched.
-        resources: these and all below as in `fairing_core.deploy.knobs.pod_patch`.
+        resources: these and all below as in `fairing_core.cluster.knobs.pod_patch`.
 
     Source: Kubernetes API v1.36, batch/v1 Job.
     """
@@ -167,12 +175,19 @@ class JobDeployer:
             timeout=self._timeout,
             keep=self._keep,
         )
+        template["spec"] = owned.settled(
+            template["spec"], name, owned.secrets_of((*request.patches, self._knobs))
+        )
         return (self._job(name, template),)
 
     def submit(
-        self, manifests: Sequence[Mapping[str, Any]], mutators: Sequence[PodSpecMutator] = ()
+        self,
+        manifests: Sequence[Mapping[str, Any]],
+        mutators: Sequence[PodSpecMutator] = (),
+        *,
+        secrets: Sequence[OwnedSecret] = (),
     ) -> JobRun:
-        """Creates the Job, once the user's own mutators have had its pod.
+        """Creates the Job, once the user's own mutators have had its pod, and its `secrets`.
 
         Raises:
             ClusterError: and its kinds: the cluster refused; nothing is left behind.
@@ -187,6 +202,8 @@ class JobDeployer:
             raise refusal(exc, job) from exc
         run = JobRun(self._cluster, made, backend=self._backend)
         try:
+            own = (*secrets, *owned.secrets_of((*self._patches, self._knobs)))
+            owned.create(self._cluster, made, own)
             _await_pod(run)
         except BaseException:
             run.delete()

@@ -70,10 +70,10 @@ class Session:
         return Repository(remote, ref)
 
     def credentials(self, ref: ImageRef) -> Credentials | None:
-        """What the user's keychain has for the repository of `ref`, or a plugin.
+        """Those for the repository of `ref`; None where nobody knows any.
 
         Raises:
-            SettingsError: nobody knew, and one who might have failed.
+            SettingsError: a file can't be read or understood, a helper failed; nobody else knew.
         """
         return self._keychain.find(ref)
 

@@ -123,7 +123,7 @@ def test_buildah_builds_from_a_folder_and_pushes(
     # A ConfigMap's files are links, which a build takes for what they are.
     program = f"""set -e
 cp -rL /context /work
-export STORAGE_DRIVER=vfs
+alias buildah='buildah --storage-driver vfs'
 buildah build --isolation chroot --tls-verify=false --tag {image} /work
 buildah push --tls-verify=false --digestfile /dev/termination-log {image}
 """

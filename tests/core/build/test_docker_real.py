@@ -191,7 +191,7 @@ def test_names_of_every_kind_arrive(
     files = [inline("/app/main.py", program)]
     files += [inline(f"/opt/{name}") for name in NAMES]
     files += [inline(f"/app/n/{name}") for name in NAMES]
-    files += [inline(f"/srv/{folder}/{at}") for folder in ("a [b]", "$c") for at in range(60)]
+    files += [inline(f"/srv/$c/{at}") for at in range(60)] + [inline("/srv/a [b]/1")]
     built = docker(plain_registry, *files, base=base_python.at(plain_registry))
     assert json.loads(docker.runs(built)[1]) == [
         sorted(NAMES),

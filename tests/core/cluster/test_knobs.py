@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fairing_core import errors
-from fairing_core.deploy.knobs import pod_patch
+from fairing_core.cluster.knobs import pod_patch
 
 
 def test_no_knob_adds_nothing() -> None:

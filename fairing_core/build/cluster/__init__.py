@@ -1,0 +1,1 @@
+"""The builder `cluster`: an engine that runs a Dockerfile, as a Job."""

@@ -1,0 +1,315 @@
+"""The builder ``cluster``: an engine that runs a Dockerfile as a Job, and pushes what it made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fairing_core import errors, names
+from fairing_core.build import archive, bases
+from fairing_core.build.appending import check_python
+from fairing_core.build.archive import Archive
+from fairing_core.build.cluster import job
+from fairing_core.build.cluster.engines import BELOW, ENGINES, Engine, Order
+from fairing_core.build.cluster.job import Login
+from fairing_core.build.cluster.run import BuildRun
+from fairing_core.build.cluster.supply import Parcel
+from fairing_core.build.confirm import confirmed
+from fairing_core.build.dockerfile import Owner
+from fairing_core.build.wanted import IMAGE_NAME, Wanted, entrypoint_of
+from fairing_core.cluster.client import Cluster
+from fairing_core.cluster.knobs import pod_patch
+from fairing_core.images.facts import Facts
+from fairing_core.images.manifest import Platform
+from fairing_core.images.reference import ImageRef
+from fairing_core.images.session import Session
+from fairing_core.interfaces import Storage
+from fairing_core.types import (
+    BuildRequest,
+    Built,
+    PodPatch,
+    PodSpecMutator,
+    RegistryAccess,
+)
+from fairing_core.values import replace
+
+
+class ClusterBuilder:
+    """Builds inside the cluster, by kaniko or buildah: for images that need a RUN, without Docker.
+
+    The context goes to the backend's store, if it has one, else along in a Secret, or by stdin
+    where it is large. The image is pushed by the engine; that it is there is asked of the registry.
+
+    Args:
+        cluster: where it builds; by default what this machine's kubeconfig, or the pod, leads to.
+        base_image: what is built on; by default the run's.
+        registry: where it is pushed, ``host[:port][/path]``; by default the run's.
+        image_name: the repository below `registry`.
+        tag: by default one that the content makes.
+        push: has to be True: what a cluster builds is nowhere but in a registry.
+        dockerfile_path: your own Dockerfile; so is one that `output_map` puts at ``Dockerfile``.
+        platform: ``os/architecture[/variant]``.
+        user: whom the image runs as: a number, ``number:number``, or a name that the base knows.
+        entrypoint: a new ENTRYPOINT; ``[]`` takes the base's away.
+        env: environment variables to add to the image.
+        labels: labels to add to the image.
+        python: the X.Y of the base's Python, where the base does not tell.
+        context_source: a store for the context, instead of the backend's.
+        engine: ``"kaniko"`` or ``"buildah"``.
+        engine_image: the engine's image; each has a default.
+        extra_args: more flags for the engine.
+        cache_repo: a repository in which kaniko keeps layers for the next build.
+        fetch_image: an image with Python, for engines that can't read the context by themselves;
+            by default the base image.
+        namespace: by default the pod's own, else that of the kubeconfig's context.
+        pod_spec_mutators: additions to the build's pod, as `PodPatch` values.
+        service_account: what the build's pod runs as.
+        resources: of the build's container, as for the deployer ``job``.
+        node_selector: labels that the build's node has to have.
+        timeout: seconds that a build may take.
+        start_timeout: seconds that its pod may wait for a node and its image.
+        cleanup: False keeps the Job for an hour after its end.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster | None = None,
+        /,
+        *,
+        base_image: str | None = None,
+        registry: str | None = None,
+        image_name: str = IMAGE_NAME,
+        tag: str | None = None,
+        push: bool = True,
+        dockerfile_path: Path | None = None,
+        platform: str = "linux/amd64",
+        user: str | None = None,
+        entrypoint: str | Sequence[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        python: str | None = None,
+        context_source: Storage | None = None,
+        engine: str = "kaniko",
+        engine_image: str | None = None,
+        extra_args: Sequence[str] = (),
+        cache_repo: str | None = None,
+        fetch_image: str | None = None,
+        namespace: str | None = None,
+        pod_spec_mutators: Sequence[PodPatch | PodSpecMutator] | None = None,
+        service_account: str | None = None,
+        resources: Mapping[str, Any] | None = None,
+        node_selector: Mapping[str, str] | None = None,
+        timeout: float = 3600,
+        start_timeout: float = 300,
+        cleanup: bool = True,
+    ) -> None:
+        if not push:
+            raise errors.UnknownOption(
+                "push=False: what a cluster builds is nowhere but in a registry; build with "
+                "'append' for an OCI layout in a folder, or with 'docker'"
+            )
+        if engine not in ENGINES:
+            raise errors.InvalidArgument(
+                f"engine={engine!r} is none{errors.near(engine, ENGINES)}; there are "
+                f"{' and '.join(ENGINES)}"
+            )
+        if not timeout >= 1 or not start_timeout >= 1:
+            raise errors.InvalidArgument(
+                f"timeout={timeout!r}, start_timeout={start_timeout!r}: both are 1 s or more"
+            )
+        if isinstance(extra_args, str):
+            raise errors.InvalidArgument(f"extra_args={extra_args!r} is a text; give a list")
+        mutators = tuple(pod_spec_mutators or ())
+        if functions := [one for one in mutators if not isinstance(one, PodPatch)]:
+            raise errors.InvalidArgument(
+                f"pod_spec_mutators of a build are PodPatch values, as k8s_utils gives them; "
+                f"{functions[0]!r} is none"
+            )
+        self._cluster = cluster or Cluster()
+        self._wanted = Wanted(
+            base_image=base_image or None,
+            registry=registry,
+            image_name=image_name,
+            tag=tag,
+            platform=Platform.parse(platform),
+            user=user,
+            entrypoint=entrypoint_of(entrypoint),
+            env=dict(env or {}),
+            labels=dict(labels or {}),
+        )
+        self._dockerfile = dockerfile_path
+        self._python = python
+        self._store = context_source
+        self._engine: Engine = ENGINES[engine]
+        self._engine_image = engine_image or self._engine.image
+        self._extra_args = tuple(extra_args)
+        self._cache_repo = cache_repo
+        self._fetch_image = fetch_image
+        self._namespace = namespace
+        self._knobs = pod_patch(
+            resources=resources, service_account=service_account, node_selector=node_selector
+        )
+        self._mutators = tuple(one for one in mutators if isinstance(one, PodPatch))
+        self._timeout = timeout
+        self._start_timeout = start_timeout
+        self._cleanup = cleanup
+
+    def supports(self, request: BuildRequest) -> str | None:
+        """Why it can't be built, or None."""
+        if lacking := self._wanted.lacks(request, push=True):
+            return lacking
+        return self._cluster.lacks()
+
+    def build(self, request: BuildRequest) -> Built:
+        """The image, by its digest, once the registry has been asked for it.
+
+        Raises:
+            BuildError: it was not built, with the cause and the end of the log; the image is not
+                in the registry although the engine said so.
+            ImageError: the base can't be built on, or lacks the Python that the code needs.
+            StorageError: the context can't be stored.
+            RegistryError: a registry refused or can't be reached.
+            ClusterError: and its kinds: the cluster refused the Job.
+        """
+        if reason := self.supports(request):
+            raise errors.Unsupported(f"cluster can't build this: {reason}")
+        self._cluster.warm()
+        with Session(request.registries, request.registry_for) as session:
+            recipe = self._recipe(request, session)
+            digest = self._run(request, session, recipe)
+            found = confirmed(session, recipe.target, digest, self._wanted.platform)
+            facts = recipe.facts
+            if facts is None:
+                wants = request.context.python is not None and self._python is None
+                facts = bases.learn(found, user=None, python=wants, cache=session.cache)
+        return Built(
+            f"{recipe.target.name}@{digest}",
+            uid=facts.uid,
+            gid=facts.gid,
+            python=self._python or facts.python,
+            platform=str(found.platform),
+        )
+
+    def _recipe(self, request: BuildRequest, session: Session) -> _Recipe:
+        """What is built: by the user's own Dockerfile, else by one that is made."""
+        wanted, context = self._wanted, request.context
+        text, facts = archive.users_own(context, self._dockerfile), None
+        ref = wanted.base(request)
+        if text is None:
+            base = bases.resolve(session.repository(ref), ref, wanted.platform, session.cache)
+            wants_python = context.python is not None and self._python is None
+            facts = bases.learn(base, user=wanted.user, python=wants_python, cache=session.cache)
+            check_python(context.python, self._python or facts.python, base.name)
+            assert facts.uid is not None
+            assert facts.gid is not None
+            named = str((base.config.get("config") or {}).get("User") or "")
+            owner = Owner(facts.uid, facts.gid, named)
+            ref = ImageRef(ref.registry, ref.repository, digest=base.manifest.digest)
+            pod_base = _for_pods(ref, request.registries)
+            text = archive.generated(context, str(pod_base), wanted.changes(context), owner)
+        packed = archive.archived(context, text, below=BELOW, is_generated=facts is not None)
+        return _Recipe(packed, wanted.target(request, packed.key), ref, facts)
+
+    def _run(self, request: BuildRequest, session: Session, recipe: _Recipe) -> str:
+        """The digest that the engine tells."""
+        store = self._store or request.storage()
+        parcel = Parcel(recipe.archive, self._engine, store, request.report)
+        target = _for_pods(recipe.target, request.registries)
+        order = Order(
+            context=None,
+            destination=str(target),
+            platform=str(self._wanted.platform),
+            cache=self._cache_repo,
+            more=self._extra_args,
+        )
+        try:
+            supply = parcel.supply(timeout=self._timeout)
+            rendered = job.rendered(
+                names.random_name("fairing-builder"),
+                self._engine,
+                order,
+                supply,
+                image=self._engine_image,
+                fetch_image=self._fetch_image or str(_for_pods(recipe.base, request.registries)),
+                logins=self._logins(request, session, [recipe.target, recipe.base]),
+                more=(*request.patches(), *self._mutators, self._knobs),
+                namespace=self._namespace or self._cluster.namespace,
+                timeout=self._timeout,
+            )
+            with self._running(request, rendered) as run:
+                feed = parcel.blocks if supply.way == "stdin" else None
+                return run.digest(feed=feed, start_timeout=self._start_timeout)
+        finally:
+            parcel.close()
+
+    @contextmanager
+    def _running(self, request: BuildRequest, rendered: job.Rendered) -> Iterator[BuildRun]:
+        """The build's Job; it goes with its Secrets, however the build ends."""
+        run = BuildRun(self._cluster, rendered, request.report)
+        try:
+            yield run
+        except BaseException:
+            run.close()
+            raise
+        if self._cleanup:
+            run.close()
+
+    def _logins(
+        self, request: BuildRequest, session: Session, refs: Sequence[ImageRef]
+    ) -> list[Login]:
+        """What the engine needs to know of the registries of `refs`, as it calls them."""
+        found: dict[str, Login] = {}
+        for ref in refs:
+            access = request.registries.get(ref.registry) or RegistryAccess()
+            host = _for_pods(ref, request.registries).registry
+            if host in found:
+                continue
+            certificates, plain = _certificates(access.ca), bool(access.plain_http)
+            found[host] = Login(host, _entry(session, ref), certificates, plain)
+        return list(found.values())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._cluster!r}, engine={self._engine.name!r})"
+
+
+class _Recipe(NamedTuple):
+    """What is built: the archive, what the image will be called, its base, what is known of it."""
+
+    archive: Archive
+    target: ImageRef
+    base: ImageRef
+    facts: Facts | None
+
+
+def _for_pods(ref: ImageRef, registries: Mapping[str, RegistryAccess]) -> ImageRef:
+    """What pods call an image."""
+    access = registries.get(ref.registry)
+    name = access and (access.pod_name or access.pull_name)
+    return replace(ref, registry=name) if name else ref
+
+
+def _entry(session: Session, ref: ImageRef) -> Mapping[str, str] | None:
+    """The entry of a docker config.json: for one registry, never the user's whole file."""
+    import base64
+
+    found = session.credentials(ref)
+    if found is None:
+        return None
+    if found.username == "<token>":
+        return {"identitytoken": found.password}
+    both = f"{found.username}:{found.password}".encode()
+    return {"auth": base64.b64encode(both).decode()}
+
+
+def _certificates(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise errors.SettingsError(
+            f"the certificates {os.fspath(path)} can't be read ({exc.strerror or exc})"
+        ) from exc
