@@ -14,6 +14,7 @@ import errno
 import json
 import os
 import re
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Protocol
@@ -138,7 +139,7 @@ class Engine:
         self._find = find
         try:
             self.address = find(host)
-            # Podman's are named with the path first, as in http+unix; ssh goes by the program.
+            _knock(self.address.url)
             self._client = docker.APIClient(
                 base_url=self.address.url,
                 tls=self.address.tls,
@@ -374,6 +375,15 @@ class Files:
             yield from response.iter_content(64 << 10)
         finally:
             response.close()
+
+
+def _knock(url: str) -> None:
+    """Sees whether anybody listens at a socket: docker 7.2 leaves one that nobody does open."""
+    if not url.startswith("unix:"):
+        return
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(_QUICK)
+        connection.connect(f"/{url.removeprefix('unix:').lstrip('/')}")
 
 
 def _message(response: Any) -> str:

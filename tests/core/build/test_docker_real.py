@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +44,8 @@ for path in sorted(here.rglob("*")):
 (here / "out.txt").write_text("beside")
 (here / "sub" / "out.txt").write_text("below")
 (here / "new").mkdir()
-print(json.dumps([os.getuid(), os.getgid(), os.getcwd(), sys.argv, os.environ.get("{bases.STARTED}"),
-    os.environ["PATH"], found]))
+print(json.dumps([os.getuid(), os.getgid(), os.getcwd(), sys.argv, found]))
+print(json.dumps([os.environ.get("{bases.STARTED}"), os.environ["PATH"]]))
 sys.exit(3)
 """.encode()
 FILES = (
@@ -187,7 +187,10 @@ NAMES = (
 def test_names_of_every_kind_arrive(
     docker: EngineBuilds, plain_registry: Registry, base_python: Base
 ) -> None:
-    program = b"import json, os\nprint(json.dumps([sorted(os.listdir(p)) for p in ('/opt', 'n', '/srv')]))"
+    program = (
+        b"import json, os\n"
+        b"print(json.dumps([sorted(os.listdir(place)) for place in ('/opt', 'n', '/srv')]))"
+    )
     files = [inline("/app/main.py", program)]
     files += [inline(f"/opt/{name}") for name in NAMES]
     files += [inline(f"/app/n/{name}") for name in NAMES]
@@ -263,7 +266,7 @@ def test_requirements_are_installed_from_a_wheel_among_the_inputs(
     plain_registry: Registry,
     base_pip: Base,
 ) -> None:
-    more = f"--no-index\n--find-links file:///app/wheels\ntiny\n".encode()
+    more = b"--no-index\n--find-links file:///app/wheels\ntiny\n"
     built = docker(
         plain_registry,
         inline("/app/main.py", b"import tiny"),
@@ -298,7 +301,7 @@ def test_an_own_dockerfile_wins(
     path = tmp_path / "My.Dockerfile"
     path.write_text(text)
     inputs = inline("/Dockerfile", text.replace("echo", "echo 1").encode())
-    given = {"base": base, "build_args": {"WHO": "ada"}}
+    given: dict[str, Any] = {"base": base, "build_args": {"WHO": "ada"}}
     built = docker(plain_registry, *SAYS, inputs, dockerfile_path=path, **given)
     assert (built.uid, built.gid) == (77, 0)
     assert docker.runs(built) == (0, "ada\n")
@@ -398,7 +401,7 @@ def test_a_dockerfile_that_fails_says_where(
     assert all(word in str(error) for word in words), str(error)
     assert "\x1b" not in str(error) + error.tail
     if "exit" in line:
-        assert error.tail.splitlines()[-3:-1] == ["first", "last"]
+        assert {*error.tail.splitlines()[-3:-1]} == {"first", "last"}
 
 
 def test_requirements_without_pip_say_so(
@@ -541,7 +544,8 @@ path, base, host = sys.argv[1:]
 size = Path(path).stat().st_size
 file = ContextFile("/app/data", Path(path), size=size)
 context = BuildContext((file,), ("true",), digest="sha256:" + "0" * 64)
-built = DockerBuilder(push=False, host=host, tag="big").build(BuildRequest(context, base_image=base))
+request = BuildRequest(context, base_image=base)
+built = DockerBuilder(push=False, host=host, tag="big").build(request)
 print(built.image)
 """
 
