@@ -104,7 +104,7 @@ def deployer(kind: str, on: BackendInterface) -> Callable[..., Deployer] | None:
         return None
     from fairing_core.deploy.job import JobDeployer
 
-    return partial(JobDeployer, _cluster(on), on.name)
+    return partial(JobDeployer, _cluster(on), on.name, on.storage)
 
 
 def runs(of: BackendInterface) -> Runs:
@@ -112,7 +112,7 @@ def runs(of: BackendInterface) -> Runs:
     from fairing_core.cluster.client import Cluster
     from fairing_core.cluster.runs import ClusterRuns
 
-    return ClusterRuns(Cluster(), backend=of.name)
+    return ClusterRuns(Cluster(), backend=of.name, storage=of.storage)
 
 
 def base_image() -> str:
