@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from fairing_core import errors, log
@@ -180,9 +181,9 @@ def _plain(ref: ImageRef) -> str:
 def _pinned(ref: ImageRef, image: Mapping[str, Any]) -> str:
     """The very image that was looked at: by its digest in a registry, else by its id."""
     for told in image.get("RepoDigests") or ():
-        named = ImageRef.parse(told)
-        if named.name == ref.name:
-            return str(named)
+        with suppress(errors.InvalidReference):  # "<none>@<none>", in old engines
+            if (named := ImageRef.parse(told)).name == ref.name:
+                return str(named)
     return str(image["Id"])
 
 

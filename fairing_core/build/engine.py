@@ -308,7 +308,7 @@ class Engine:
         except ValueError as exc:
             raise self._failed(f"its answer is no JSON ({exc})") from exc
         except requests.RequestException as exc:
-            raise self._unreachable(exc) from exc
+            raise self._failed(f"it broke off ({_cause(exc) or type(exc).__name__})") from exc
         finally:
             response.close()
         if lines:
@@ -327,8 +327,8 @@ class Engine:
 
     def _unreachable(self, exc: BaseException) -> errors.BuildError:
         """What to raise where an engine doesn't answer, or hangs up."""
-        address = getattr(self, "address", "")
-        where = f"no {self._find.title} answers at {address}"
+        address = getattr(self, "address", None)
+        where = f"no {self._find.title} answers" + (f" at {address}" if address else "")
         cause = _cause(exc)
         number = cause.errno if isinstance(cause, OSError) else None
         if number in (errno.EACCES, errno.EPERM):

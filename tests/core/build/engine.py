@@ -48,7 +48,8 @@ class FakeEngine:
     """An engine that has `images`, by any name, and builds what it is given.
 
     `links` says where programs lead to, `etc` what is in /etc, `log` what a build says, `pushes`
-    what a push says; `refusals` are answers by the path's beginning.
+    what a push says; `refusals` are answers by the path's beginning. Instead of a message with the
+    words "hangs up" it does so.
     """
 
     socket: Path
@@ -198,6 +199,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
             for each in [*(json.dumps(one).encode() + b"\r\n" for one in told), b""]:
+                if b"hangs up" in each:
+                    self.close_connection = True
+                    return
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(each), each))
             return
         raw = told if isinstance(told, bytes) else json.dumps(told).encode()

@@ -125,7 +125,7 @@ def test_a_base_for_another_platform_is_pulled_anew(docker: Docker) -> None:
 
 
 def test_a_base_of_no_registry_is_named_by_its_id(docker: Docker) -> None:
-    docker.engine.images[BASE]["RepoDigests"] = []
+    docker.engine.images[BASE]["RepoDigests"] = ["<none>@<none>"]
     docker()
     assert docker.dockerfile[0] == f"FROM {BASE_ID}"
 
@@ -358,6 +358,14 @@ def test_a_push_that_fails_says_why(text: str, kind: str, docker: Docker) -> Non
     assert text in str(failing(kind, docker))
 
 
+def test_an_engine_that_hangs_up_is_the_fault_that_is_told(docker: Docker) -> None:
+    docker.engine.log = [{"stream": "Step 1/4 : FROM b\n"}, {"stream": "hangs up"}]
+    assert "it broke off" in str(failing("engine-failed", docker))
+    docker.engine.log = ()
+    docker.engine.pushes = [{"status": "hangs up"}]
+    failing("engine-failed", docker)
+
+
 def test_a_push_without_a_digest_is_none(docker: Docker) -> None:
     docker.engine.pushes = [{"status": "Pushed", "id": "l1"}]
     failing("image-missing", docker)
@@ -501,6 +509,15 @@ def without_rights(ask: Callable[[], str]) -> str:
     os.waitpid(child, 0)
     with open(reading, "rb") as told:
         return told.read().decode()
+
+
+def test_certificates_that_are_missing_are_told(
+    short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_CERT_PATH", str(short / "none"))
+    told = reason(DockerBuilder(host="tcp://127.0.0.1:1"))
+    assert told.startswith("no Docker engine answers: ")
+    assert "certificate" in told
 
 
 def test_a_password_in_an_address_is_not_shown(short: Path) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -533,6 +535,50 @@ def test_what_is_foreseen_is_what_is_built(
     assert {check.name: check.ok for check in checks} == dict.fromkeys(
         ("engine", "base image", "user", "python", "push"), True
     )
+
+
+WAITING = """
+import sys
+from fairing_core.build.docker import DockerBuilder
+from fairing_core.types import BuildContext, BuildRequest, ContextFile
+base, host = sys.argv[1:]
+text = f'FROM {base}\\nRUN ["sleep", "300"]\\n'.encode()
+file = ContextFile("/Dockerfile", text, size=len(text))
+context = BuildContext((file,), ("true",), digest="sha256:" + "0" * 64)
+def report(name, /, **fields):
+    print(fields.get("line"), flush=True)
+request = BuildRequest(context, base_image=base, report=report)
+DockerBuilder(push=False, host=host, tag="waits", network="host").build(request)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_build_ends_with_its_client(
+    how: signal.Signals, docker: EngineBuilds, plain_registry: Registry, base_python: Base
+) -> None:
+    def sleeping() -> int:
+        return sum("sleep 300" in each["Command"] for each in docker.engine.api.containers())
+
+    base = base_python.at(plain_registry)
+    docker(plain_registry, *SAYS, base=base, push=False)  # it is there
+    words = [sys.executable, "-c", WAITING, base, docker.host]
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    with subprocess.Popen(
+        words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as run:
+        assert run.stdout
+        assert any(b"Running in" in line for line in run.stdout)
+        until(lambda: sleeping() == 1)
+        run.send_signal(how)
+        run.communicate(timeout=20)
+    until(lambda: sleeping() == 0)
+
+
+def until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 COMMAND = """
