@@ -202,7 +202,7 @@ class ClusterBuilder:
             base = bases.resolve(session.repository(ref), ref, wanted.platform, session.cache)
             wants_python = context.python is not None and self._python is None
             facts = bases.learn(base, user=wanted.user, python=wants_python, cache=session.cache)
-            check_python(context.python, self._python or facts.python, base)
+            check_python(context.python, self._python or facts.python, base.name)
             assert facts.uid is not None
             assert facts.gid is not None
             named = str((base.config.get("config") or {}).get("User") or "")
