@@ -48,7 +48,7 @@ def leftovers(
     """What is older than so many seconds, the oldest of each kind first; removes nothing.
 
     Args:
-        backend: whose runs and store; by default the configured backend, else `local`.
+        backend: whose runs and store; by default the backend that runs go to.
         backend_options: the backend's settings.
         older_than: seconds since a run's end, or since anything else was written.
         kinds: which kinds to look for.

@@ -21,7 +21,7 @@ def get_run(
 
     Args:
         uri: ``fairing://BACKEND/NAMESPACE/KIND/NAME?uid=UID``, or NAME alone.
-        backend: where a bare name is looked up; by default the configured backend, else `local`.
+        backend: where a bare name is looked up; by default the backend that runs go to.
         backend_options: the backend's settings.
 
     Raises:
@@ -44,7 +44,7 @@ def list_runs(
     backend: str | BackendInterface | None = None,
     backend_options: Mapping[str, Any] | None = None,
 ) -> list[RunHandle]:
-    """A backend's runs, newest first; by default the configured backend's, else `local`'s."""
+    """A backend's runs, newest first; by default those of the backend that runs go to."""
     return list(_runs(backend_of(backend, backend_options)).list())
 
 
@@ -55,14 +55,16 @@ def _runs(backend: BackendInterface) -> Runs:
 def backend_of(
     named: str | BackendInterface | None, options: Mapping[str, Any] | None = None
 ) -> BackendInterface:
-    """The backend that is named, else the configured one, else `local`."""
+    """The backend that is named, else the one that runs go to where nobody names one."""
     from fairing_core.choices import make_backend
     from fairing_core.plugins import Plugins
     from fairing_core.settings import Settings
 
     settings = Settings.near(Path.cwd())
+    keys = ("deployer", "builder", "registry")
+    wants_cluster = any(settings.get(key) is not None for key in keys)
     return make_backend(
-        named or settings.get("backend") or "local",
+        named or settings.get("backend") or defaults.backend(wants_cluster=wants_cluster),
         options or {},
         settings,
         Plugins(ambient=False),

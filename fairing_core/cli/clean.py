@@ -25,8 +25,8 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
              "(default: all of them)."),
     argument("--older-than", default="7d", metavar="AGE", help="Only what is older: 30m, 12h, 7d, "
              "2w, 0s (default: 7d)."),
-    argument("-b", "--backend", help="Whose runs and store (default: FAIRING_BACKEND, else "
-             "`local`)."),
+    argument("-b", "--backend", help="Whose runs and store (default: the one that runs go "
+             "to)."),
     pairs("-o", "--option", dest="backend_options", help="A setting of the backend "
           "(namespace=lab)."),
     argument("-n", "--dry-run", action="store_true", help="Show what would be removed."),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from pathlib import Path
 
 from fairing_core.cli.command import argument, as_json, command, pairs
 from fairing_core.cli.output import show_rows
@@ -13,8 +12,8 @@ _MARKS = {True: "ok", False: "FAIL", None: "?"}
 
 
 @command(
-    argument("-b", "--backend", help="Which backend (default: FAIRING_BACKEND, else the one of "
-             "[tool.fairing], else `kubernetes` in a pod of a cluster, else `local`)."),
+    argument("-b", "--backend", help="Which backend (default: the one that "
+             "runs go to)."),
     pairs("-o", "--option", dest="backend_options", help="A setting of the backend "
           "(namespace=lab)."),
     as_json,
@@ -37,15 +36,9 @@ def doctor_command(given: Namespace) -> int:
       fairing doctor -b onprem -o namespace=lab   with other settings than are set
       fairing doctor --json | jq '.[] | select(.ok == false)'
     """
-    from fairing_core import defaults
-    from fairing_core.choices import make_backend
-    from fairing_core.plugins import Plugins
-    from fairing_core.settings import Settings
+    from fairing_core.runs import backend_of
 
-    settings = Settings.near(Path.cwd())
-    named = given.backend or settings.get("backend") or defaults.backend(wants_cluster=False)
-    hub = Plugins(ambient=False)
-    backend = make_backend(named, given.backend_options, settings, hub)
+    backend = backend_of(given.backend, given.backend_options)
     checks = backend.check()
     rows = [
         {"state": _MARKS[one.ok], "check": one.name, "detail": one.detail, "ok": one.ok}
@@ -53,5 +46,5 @@ def doctor_command(given: Namespace) -> int:
     ]
     show_rows(rows, ("state", "check", "detail"), as_json=given.as_json)
     if not rows:
-        print(f"fairing: backend {named!r} says nothing of what it needs", file=sys.stderr)
+        print(f"fairing: backend {backend.name!r} says nothing of what it needs", file=sys.stderr)
     return 1 if any(one.ok is False for one in checks) else 0

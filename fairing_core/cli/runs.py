@@ -25,8 +25,8 @@ from fairing_core.values import plain
 
 _run = argument("run", metavar="RUN", help="Its name or its URI.")
 _runs = argument("runs", nargs="+", metavar="RUN", help="Their names or URIs.")
-_backend = argument("-b", "--backend", help="Whose runs (default: FAIRING_BACKEND, else `local`; "
-                    "a URI names its own).")  # fmt: skip
+_backend = argument("-b", "--backend", help="Whose runs (default: the one that runs go to; a "
+                    "URI names its own).")  # fmt: skip
 _options = pairs("-o", "--option", dest="backend_options", help="A setting of the backend "
                  "(namespace=lab).")  # fmt: skip
 
