@@ -114,7 +114,7 @@ class DockerBuilder:
             if self._push:
                 work.may_push(name)
             text = work.generated() if own is None else own
-            work.build(text, name, self._params(own))
+            work.build(text, name, self._params(), self._args)
             if own is not None:
                 work.learn_of_result()
             image = work.pushed(name) if self._push else name.familiar
@@ -187,15 +187,11 @@ class DockerBuilder:
         tag = self._wanted.content_tag(request, *made_of)
         return ImageRef.parse(f"{self._wanted.image_name}:{tag}")
 
-    def _params(self, own: str | None) -> Mapping[str, str]:
+    def _params(self) -> Mapping[str, str]:
         """What the engine's API calls our options."""
-        import json
-
         params = {"platform": str(self._wanted.platform)}
         if self._network:
             params["networkmode"] = self._network
-        if own is not None and self._args:
-            params["buildargs"] = json.dumps(self._args)
         return params
 
 

@@ -71,7 +71,9 @@ class Docking:
         changes = wanted.changes(request.context)
         return archive.generated(request.context, _pinned(ref, base), changes, owner)
 
-    def build(self, text: str, name: ImageRef, params: Mapping[str, str]) -> None:
+    def build(
+        self, text: str, name: ImageRef, params: Mapping[str, str], args: Mapping[str, str]
+    ) -> None:
         """Builds the image of that Dockerfile, by that name."""
         request = self._request
         whole = archive.archived(request.context, text, is_generated=self._facts is not None)
@@ -82,7 +84,7 @@ class Docking:
         def heard(line: str) -> None:
             request.report("build-log", line=line)
 
-        made = self._engine.build(whole.tar, params, logins, heard)
+        made = self._engine.build(whole.tar, params, args, logins, heard)
         image = self._engine.inspect(made)
         if image is None:
             raise errors.BuildError(

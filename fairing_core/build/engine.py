@@ -186,6 +186,7 @@ class Engine:
         self,
         archive: Callable[[], Iterable[memoryview]],
         params: Mapping[str, str],
+        args: Mapping[str, str],
         logins: Mapping[ImageRef, Credentials],
         heard: Callable[[str], None],
     ) -> str:
@@ -194,6 +195,7 @@ class Engine:
         Args:
             archive: the context, with the Dockerfile, as a tar.
             params: the API's own.
+            args: of the build; the proxies of docker's configuration are added, as by its command.
             logins: for images that the Dockerfile names.
             heard: takes each line.
         """
@@ -210,6 +212,8 @@ class Engine:
 
         known = {_key(image): _table(who, image) for image, who in logins.items()}
         fields = {"Content-Type": "application/tar", "X-Registry-Config": _encoded(known)}
+        if args := {**self._proxies(), **args}:
+            params = {**params, "buildargs": json.dumps(args)}
         made, name = "", params["t"]
         try:
             stream = self._stream("/build", "build", name, params, fields, body(), lines)
@@ -257,6 +261,16 @@ class Engine:
         finally:
             gone = self.ask("DELETE", path, params={"v": "true", "force": "true"})
             gone.close()
+
+    def _proxies(self) -> Mapping[str, str]:
+        """The variables that a RUN needs to get out; the engine keeps them out of the image."""
+        from docker.utils.config import load_general_config
+        from docker.utils.proxy import ProxyConfig
+
+        said = load_general_config().get("proxies") or {}
+        found = said.get(self.address.url) or said.get("default") or {}
+        proxies: Mapping[str, str] = ProxyConfig.from_dict(found).get_environment()
+        return proxies
 
     def ask(self, method: str, path: str, **more: Any) -> Any:
         """The answer to one request, whatever its status."""

@@ -225,6 +225,14 @@ def test_an_own_dockerfile_among_the_inputs_is_sent_as_it_is(docker: Docker) -> 
     assert not docker.engine.asked(f"/images/{BASE}")  # its base is its own affair
 
 
+def test_a_step_gets_the_proxies_of_docker_s_configuration(docker: Docker) -> None:
+    proxies = {"default": {"httpProxy": "http://proxy.example:3128"}}
+    (docker.build.home / "config.json").write_text(json.dumps({"proxies": proxies}))
+    docker()
+    args = json.loads(docker.engine.asked("POST /build")[0].query["buildargs"])
+    assert args["HTTP_PROXY"] == "http://proxy.example:3128"
+
+
 def test_a_dockerfile_that_is_named_wins_over_one_among_the_inputs(
     docker: Docker, tmp_path: Path
 ) -> None:

@@ -108,13 +108,16 @@ class EngineBuilds:
 
 
 @pytest.fixture
-def docker(build: Builds, bench: Bench, docker_engine: DockerClient) -> Iterator[EngineBuilds]:
+def docker(
+    build: Builds, bench: Bench, docker_engine: DockerClient, prefix: str
+) -> Iterator[EngineBuilds]:
     import docker.errors as docker_errors
 
     builds = EngineBuilds(build, f"unix://{socket_of(bench)}", docker_engine)
     before = {each["Id"] for each in docker_engine.api.containers(all=True)}
     yield builds
-    for image in builds.made:
+    tags = [tag for image in docker_engine.images.list() for tag in image.tags if prefix in tag]
+    for image in (*tags, *builds.made):
         with contextlib.suppress(docker_errors.ImageNotFound):
             docker_engine.images.remove(image, force=True)
     after = docker_engine.api.containers(all=True)
