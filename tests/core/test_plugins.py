@@ -25,8 +25,8 @@ def test_an_unknown_name_lists_every_candidate_and_the_near_one() -> None:
 
 
 def test_an_unknown_name_that_our_distributions_bring_gets_its_install_line() -> None:
-    with pytest.raises(errors.UnknownName, match="pip install fairing-aws"):
-        Plugins(ambient=False).lookup("storage", "s3")
+    with pytest.raises(errors.UnknownName, match="pip install fairing-gcp"):
+        Plugins(ambient=False).lookup("storage", "gs")
 
 
 @pytest.mark.parametrize("kind", KINDS)
