@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import re
@@ -33,10 +34,11 @@ class TestFolderStorage(StorageConformance):
 
     def test_damage_is_found_by_the_last_read(self) -> None:
         store = self.make()
-        content = io.BytesIO(b"held")
-        digest = "sha256:cf02deb28c764dc47bba98f3a0ff76fe83c61b69f82fb99a1d2b6fa8f0d9c4f5"
-        with pytest.raises(errors.StorageError, match="was not written"):
-            store.put("a", content, size=4, digest=digest)
+        digest = f"sha256:{hashlib.sha256(b'held').hexdigest()}"
+        url = store.put("a", io.BytesIO(b"held"), size=4, digest=digest).url
+        (self.folder / "objects" / "a").write_bytes(b"hurt")
+        with pytest.raises(errors.StorageError, match="are not those of sha256:"):
+            store.open(url).read()
 
 
 class Hub:
