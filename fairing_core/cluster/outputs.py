@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 import json
 import os
 import posixpath
 import shutil
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,8 +20,9 @@ from typing import Any
 from fairing_core import errors, log
 from fairing_core.cluster import labels
 from fairing_core.cluster.client import Cluster
-from fairing_core.cluster.jobstate import main_of, name_of, state_of
+from fairing_core.cluster.jobstate import name_of, state_of
 from fairing_core.cluster.podlog import PodLog
+from fairing_core.cluster.sources import Keeper, Progress, Source, Stored
 from fairing_core.interfaces import Storage
 from fairing_core.types import Artifact, OwnedSecret, PodPatch, Report
 
@@ -34,16 +33,10 @@ OUTPUTS = "outputs/"
 
 Object = Mapping[str, Any]
 
-_BUNDLE = b"fairing outputs 1 "  # these three are the keeper's, too (fairing_core.runtime.keep)
 _STORE = "FAIRING_STORE_URL"
 _RUN = "FAIRING_RUN_UID"
 _SECRET = "outputs"  # noqa: S105 - its name
 _WEEK = 604_800  # seconds; no signature is good for longer
-_TRIES = 8  # connections that bring nothing new
-_PAUSES = (0.1, 5.0)  # seconds between two of them
-_TOLD_EVERY = 8 << 20  # bytes
-_BLOCK = 1 << 20
-_LONGEST_LINE = 64
 
 
 def storing(storage: Storage, name: str, content: object) -> PodPatch:
@@ -145,7 +138,7 @@ class Outputs:
             if name_of(pod) in self._released or "running" not in state_of(pod):
                 continue
             if PodLog(self._cluster, pod).is_kept():
-                self._take(_Keeper(self._cluster, pod, self._uri), name_of(pod), report)
+                self._take(Keeper(self._cluster, pod, self._uri), name_of(pod), report)
 
     def fetch(self, storage: Storage, url: str, report: Report) -> None:
         """Takes what the run has written to a store, if it has.
@@ -156,13 +149,13 @@ class Outputs:
             StateError: the disk is full, or can't be written to.
         """
         if storage.stat(url) is not None:
-            self._take(_Stored(storage, url, self._uri, run=self._uid), "stored", report)
+            self._take(Stored(storage, url, self._uri, run=self._uid), "stored", report)
 
     def forget(self) -> None:
         """Removes what is home."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _take(self, source: _Source, name: str, report: Report) -> None:
+    def _take(self, source: Source, name: str, report: Report) -> None:
         folder = self._folder / name
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -179,12 +172,12 @@ class Outputs:
         if source.release():
             self._released.add(name)
 
-    def _take_all(self, source: _Source, folder: Path, report: Report) -> None:
+    def _take_all(self, source: Source, folder: Path, report: Report) -> None:
         index = source.index()
         wanted = [(n, entry) for n, entry in enumerate(index) if not entry.get("error")]
         total = sum(entry["size"] for _, entry in wanted)
         files = sum(entry["path"] is not None for _, entry in wanted)
-        progress = _Progress(report, total)
+        progress = Progress(report, total)
         for number, entry in wanted:
             place, part = self._place(folder, entry), folder / f"{number}.part"
             source.fetch(number, entry, place, part, progress)
@@ -205,171 +198,6 @@ class Outputs:
                 uri=self._uri,
             )
         return folder / "files" / path
-
-
-class _Source:
-    """Where outputs are: asked for all of them, then for each from a byte on."""
-
-    where: str
-
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
-
-    def index(self) -> list[dict[str, Any]]:
-        """What it has."""
-        for tries in itertools.count(1):
-            try:
-                return self._index()
-            except ConnectionError as exc:
-                self._bear(exc, tries, "the list of outputs")
-        raise AssertionError("unreachable")
-
-    def release(self) -> bool:
-        """Says that all of it is home; whether that was heard."""
-        return True
-
-    def fetch(
-        self, number: int, entry: Object, place: Path, part: Path, progress: _Progress
-    ) -> None:
-        """One file, resumed where an earlier try broke off, checked, and then put in its place."""
-        place.parent.mkdir(parents=True, exist_ok=True)
-        tries = 0
-        while (size := part.stat().st_size if part.exists() else -1) < entry["size"]:
-            try:
-                with part.open("ab") as file:
-                    for block in self._blocks(number, max(size, 0)):
-                        file.write(block)
-                        progress.add(len(block))
-            except ConnectionError as exc:
-                tries = 1 if part.exists() and part.stat().st_size > max(size, 0) else tries + 1
-                self._bear(exc, tries, entry["path"] or "the result")
-            else:
-                break  # that was all, whatever was announced
-        if _digest(part) != entry["sha256"]:
-            part.unlink()
-            raise errors.ResultUnavailable(
-                f"{entry['path'] or 'the result'} did not come home as {self.where} announced it: "
-                "its SHA-256 differs; ask again while it is there",
-                uri=self._uri,
-            )
-        part.replace(place)
-
-    def _index(self) -> list[dict[str, Any]]:
-        raise NotImplementedError
-
-    def _blocks(self, number: int, offset: int) -> Iterator[bytes]:
-        raise NotImplementedError
-
-    def _bear(self, error: ConnectionError, tries: int, what: str) -> None:
-        """Waits for a while; raises where that would not help, or was tried often enough."""
-        may_pass = (errors.ClusterUnreachable, errors.StorageUnreachable)
-        if isinstance(error, errors.FairingError) and not isinstance(error, may_pass):
-            raise error
-        if tries == _TRIES:
-            raise errors.ClusterUnreachable(
-                f"{what} breaks off again and again on its way from {self.where}: {error}; "
-                "what came is kept, ask again"
-            ) from error
-        time.sleep(min(_PAUSES[0] * 2 ** (tries - 1), _PAUSES[1]))
-
-
-class _Keeper(_Source):
-    """What keeps the outputs in a pod."""
-
-    def __init__(self, cluster: Cluster, pod: Object, uri: str) -> None:
-        super().__init__(uri)
-        meta = pod["metadata"]
-        self._cluster = cluster
-        self.where = f"the pod {name_of(pod)}"
-        self._path = f"/api/v1/namespaces/{meta['namespace']}/pods/{name_of(pod)}/exec"
-        self._container = main_of(pod)
-        self._command: list[str] = json.loads(meta["annotations"][labels.KEEPER])
-
-    def release(self) -> bool:
-        """Lets the pod end; whether it heard of it. One that is about to end may not."""
-        try:
-            b"".join(self._said("release"))
-        except errors.ClusterDenied:
-            raise
-        except (errors.ClusterError, ConnectionError):
-            return False
-        return True
-
-    def _index(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads(b"".join(self._said("index")))
-        return found
-
-    def _blocks(self, number: int, offset: int) -> Iterator[bytes]:
-        return self._said("send", str(number), str(offset))
-
-    def _said(self, *words: str) -> Iterator[bytes]:
-        command = [*self._command, *words]
-        return self._cluster.execute(self._path, command, container=self._container)
-
-
-class _Stored(_Source):
-    """The object of a store that has the outputs of a pod.
-
-    Its form is that of `fairing_core.runtime.keep`: a line, the index, then file after file.
-    """
-
-    def __init__(self, storage: Storage, url: str, uri: str, *, run: str) -> None:
-        super().__init__(uri)
-        self._run = run
-        self._storage = storage
-        self._url = url
-        self.where = url
-        self._starts: list[tuple[int, int]] = []
-
-    def _index(self) -> list[dict[str, Any]]:
-        with self._storage.open(self._url) as stream:
-            line = stream.readline(_LONGEST_LINE)
-            length = line.removeprefix(_BUNDLE).strip()
-            if not line.startswith(_BUNDLE) or not length.isdigit():
-                raise errors.ResultUnavailable(
-                    f"{self._url} is no outputs of a run; something else was written there",
-                    uri=self._uri,
-                )
-            found = json.loads(stream.read(int(length)))
-        if found["run"] != self._run:
-            raise errors.ResultUnavailable(
-                f"{self._url} has the outputs of another run of that name by now: {found['run']}",
-                uri=self._uri,
-            )
-        at = len(line) + int(length)
-        files: list[dict[str, Any]] = found["files"]
-        for entry in files:
-            self._starts.append((at, at + entry["size"]))
-            at += entry["size"]
-        return files
-
-    def _blocks(self, number: int, offset: int) -> Iterator[bytes]:
-        start, end = self._starts[number]
-        left = end - start - offset
-        with self._storage.open(self._url, start=start + offset) as stream:
-            while left and (block := stream.read(min(left, _BLOCK))):
-                left -= len(block)
-                yield block
-
-
-class _Progress:
-    """Tells of the bytes that came, now and then."""
-
-    def __init__(self, report: Report, total: int) -> None:
-        self._report = report
-        self._total = total
-        self._came = self._told = 0
-
-    def add(self, count: int) -> None:
-        self._came += count
-        if self._came - self._told >= _TOLD_EVERY:
-            self._told = self._came
-            self._report("fetching", bytes=self._came, total=self._total)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

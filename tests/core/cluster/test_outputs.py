@@ -90,7 +90,7 @@ def test_who_never_gets_a_byte_gives_up_and_lets_the_pod_up(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pod = Pod({"a": b"0123456789"})
-    monkeypatch.setattr("fairing_core.cluster.outputs._PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("fairing_core.cluster.sources._PAUSES", (0.0, 0.0))
     pod.cuts = [0] * 99
     with pytest.raises(errors.ClusterUnreachable, match="again and again"):
         taken(pod)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.server
 import json
 import operator
 import os
@@ -10,13 +11,15 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from fairing_core.cluster import sources
 from fairing_core.cluster.lines import END
 from fairing_core.runtime import keep
 
@@ -247,3 +250,78 @@ def test_a_small_result_needs_nobody(container: Container) -> None:
                                   FAIRING_RESULT_LIMIT="4096")  # fmt: skip
     assert run.communicate(timeout=20)[0] == STARTS
     assert json.loads(record.read_bytes())["returned"] == "y"
+
+
+# --- a store ----------------------------------------------------------------------------------
+
+
+class Store(http.server.BaseHTTPRequestHandler):
+    """Takes what is PUT; answers with the status that its server was given."""
+
+    def do_PUT(self) -> None:
+        server = cast(Any, self.server)
+        server.taken = (self.path, self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(server.status)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def store() -> Iterator[Any]:
+    server: Any = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Store)
+    server.status, server.taken = 200, None
+    server.url = f"http://127.0.0.1:{server.server_port}/lab/outputs?X-Amz-Signature=s3cr3t"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+WRITING = "import os; print('FAIRING_STORE_URL' in os.environ); open('a', 'w').write('123')"
+
+
+def test_outputs_go_to_the_store_and_the_container_ends(container: Container, store: Any) -> None:
+    container.work.joinpath("b").write_bytes(bytes(3_000_000))
+    more = {"FAIRING_STORE_URL": store.url, "FAIRING_RUN_UID": "u-1"}
+    running = container.start(WRITING, ["a", "b"], **more)
+    out, err = running.communicate(timeout=20)
+    assert running.returncode == 0
+    assert b"False" in out  # a program has no business with a URL that is a secret
+    assert END not in out + err
+    path, body = store.taken
+    assert path == "/lab/outputs?X-Amz-Signature=s3cr3t"
+    line, _, rest = body.partition(b"\n")
+    assert line.startswith(sources.BUNDLE)
+    length = int(line.removeprefix(sources.BUNDLE))
+    told = json.loads(rest[:length])
+    assert told["run"] == "u-1"
+    assert [(each["path"], each["size"]) for each in told["files"]] == [("a", 3), ("b", 3_000_000)]
+    assert rest[length:] == b"123" + bytes(3_000_000)
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_what_the_store_refuses_is_kept_and_no_url_is_told(
+    container: Container, store: Any, status: int
+) -> None:
+    store.status = status
+    running = container.start(WRITING, ["a"], FAIRING_STORE_URL=store.url)
+    assert [each["path"] for each in container.index()] == ["a"]
+    deadline = time.monotonic() + 20
+    while store.taken is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    container.ask("release")
+    _, err = running.communicate(timeout=20)
+    assert f"the outputs can't be stored (HTTP {status}), so they are kept here".encode() in err
+    assert b"s3cr3t" not in err
+
+
+def test_a_store_that_is_away_keeps_nothing_from_being_kept(container: Container) -> None:
+    running = container.start(WRITING, ["a"], FAIRING_STORE_URL="http://127.0.0.1:9/x?y=s3cr3t")
+    container.index()
+    container.ask("release")
+    _, err = running.communicate(timeout=20)
+    assert b"can't be stored (ConnectionRefusedError)" in err
+    assert b"s3cr3t" not in err
