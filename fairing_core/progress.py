@@ -42,29 +42,12 @@ class Progress:
 
     def step(self, name: str, /, **fields: str | int | float) -> None:
         """Shows a step; those that nobody has to see leave no line."""
-        if name == "packaged":
-            size = shown_size(int(fields["bytes"]))
-            self.say(f"packaged {_count(int(fields['files']), 'file')}, {size}")
-        elif name == "copying":
-            size = shown_size(int(fields["bytes"]))
-            self.say(f"copying {size} of the base to {fields['to']}, which has not seen it yet")
-        elif name == "pushing":
-            self._rewrite(f"pushing: {_traffic(fields)}")
-        elif name == "pushed":
+        if name == "pushed":
             self.traffic = fields
-            self.say(f"pushed: {_traffic(fields)}" if fields["sent"] else "pushed: nothing is new")
-        elif name == "fetching":
-            came, total = shown_size(int(fields["bytes"])), shown_size(int(fields["total"]))
-            self._rewrite(f"fetching outputs: {came} of {total}")
-        elif name == "fetched":
-            size = shown_size(int(fields["bytes"]))
-            files = int(fields["files"])
-            what = _count(files, "output") if files else "the result"
-            self.say(f"fetched {what}, {size}")
-        elif name == "built" and not str(fields["image"]).startswith("file:"):
-            self.say(f"built {fields['image']}")
-        elif name == "submitted":
-            self.say(f"started {fields['uri']}")
+        if moving := _moving(name, fields):
+            self._rewrite(moving)
+        elif line := _line(name, fields):
+            self.say(line)
 
     def _rewrite(self, text: str) -> None:
         stream = self._stream or sys.stderr
@@ -111,6 +94,38 @@ def shown_size(count: int) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     raise AssertionError("unreachable")
+
+
+def _moving(name: str, fields: Mapping[str, str | int | float]) -> str:
+    """How far a step is, where that is worth a line that is rewritten; "" elsewhere."""
+    if name == "pushing":
+        return f"pushing: {_traffic(fields)}"
+    if name in ("pulling", "fetching"):
+        what = "outputs" if name == "fetching" else fields["image"]
+        came, total = shown_size(int(fields["bytes"])), shown_size(int(fields["total"]))
+        return f"{name} {what}: {came} of {total}"
+    return ""
+
+
+def _line(name: str, fields: Mapping[str, str | int | float]) -> str:
+    """What is said of a step; "" of those that nobody has to see."""
+    if name == "build-log":
+        return str(fields["line"])
+    size = shown_size(int(fields.get("bytes", 0)))
+    if name == "packaged":
+        return f"packaged {_count(int(fields['files']), 'file')}, {size}"
+    if name == "copying":
+        return f"copying {size} of the base to {fields['to']}, which has not seen it yet"
+    if name == "pulled":
+        return f"pulled {fields['image']}, {size}"
+    if name == "pushed":
+        return f"pushed: {_traffic(fields)}" if fields["sent"] else "pushed: nothing is new"
+    if name == "fetched":
+        files = int(fields["files"])
+        return f"fetched {_count(files, 'output') if files else 'the result'}, {size}"
+    if name == "built" and not str(fields["image"]).startswith("file:"):
+        return f"built {fields['image']}"
+    return f"started {fields['uri']}" if name == "submitted" else ""
 
 
 def _traffic(fields: Mapping[str, str | int | float]) -> str:

@@ -115,7 +115,7 @@ class Appending:
         An image that `target` has already goes by its digest, another one by its tag.
         """
         name = f"{target.name}:{target.reference}" if target else "oci:"
-        checks = [] if target is None else [self._may_push(target)]
+        checks = [] if target is None else [may_push(self._session, target)]
         source = self._session.repository(self._base_ref)
         try:
             base = bases.resolve(source, self._base_ref, platform, self._session.cache)
@@ -123,7 +123,7 @@ class Appending:
         except (errors.ImageError, errors.RegistryError) as exc:
             return Built(name), [Check("base image", False, str(exc)), *checks]
         checks.insert(0, Check("base image", True, f"{base.name}, {base.platform}"))
-        checks.append(_user(self._facts))
+        checks.append(user_check(self._facts.uid, self._facts.gid))
         try:
             code, image_of = self._on(base)
         except errors.ImageError as exc:
@@ -137,14 +137,6 @@ class Appending:
                 name = f"{target.name}@{digest}"
         return self.built(name), checks
 
-    def _may_push(self, target: ImageRef) -> Check:
-        repository = self._session.repository(target, push=True)
-        try:
-            repository.abandon(repository.begin())
-        except (errors.RegistryError, errors.ImageError) as exc:
-            return Check("push", False, str(exc))
-        return Check("push", True, f"{repository.full_name} takes your pushes")
-
     def _once(self, push: Push, base: Base, *, trusting: bool = True) -> NewImage:
         code, image_of = self._on(base)
         if trusting and code.known is not None:
@@ -157,7 +149,7 @@ class Appending:
         """The layer for a base, and what makes the image of both."""
         context = self.request.context
         self._learn(base)
-        check_python(context.python, self._python or self._facts.python, base)
+        check_python(context.python, self._python or self._facts.python, base.name)
         assert self._facts.uid is not None
         assert self._facts.gid is not None
         code = CodeLayer(
@@ -179,15 +171,26 @@ class Appending:
         )
 
 
-def _user(facts: Facts) -> Check:
-    if facts.uid:
-        return Check("user", True, f"the program runs as {facts.uid}:{facts.gid}")
+def may_push(session: Session, target: ImageRef) -> Check:
+    """Whether the registry takes a push there: an upload is begun, and given up."""
+    repository = session.repository(target, push=True)
+    try:
+        repository.abandon(repository.begin())
+    except (errors.RegistryError, errors.ImageError) as exc:
+        return Check("push", False, str(exc))
+    return Check("push", True, f"{repository.full_name} takes your pushes")
+
+
+def user_check(uid: int | None, gid: int | None) -> Check:
+    """Whom the program runs as, and what that means."""
+    if uid:
+        return Check("user", True, f"the program runs as {uid}:{gid}")
     told = "the program runs as root; a namespace that is 'restricted' lets no such pod in"
     return Check("user", True, told)
 
 
-def check_python(needed: str | None, there: str | None, base: Base) -> None:
-    """Refuses a base whose Python (`there`, X.Y) is not the one that the code needs.
+def check_python(needed: str | None, there: str | None, image: str) -> None:
+    """Refuses an image whose Python (`there`, X.Y) is not the one that the code needs.
 
     Raises:
         ImageError: it is not, or nobody knows which it is.
@@ -196,10 +199,10 @@ def check_python(needed: str | None, there: str | None, base: Base) -> None:
         return
     if there is None:
         raise errors.ImageError(
-            f"the code needs Python {needed}, and which one {base.name} has can't be told from "
+            f"the code needs Python {needed}, and which one {image} has can't be told from "
             f"its config and files; if it is {needed}, say so: python='{needed}'"
         )
     raise errors.ImageError(
-        f"the code needs Python {needed}, and {base.name} has {there}; name a base image with "
+        f"the code needs Python {needed}, and {image} has {there}; name a base image with "
         f"{needed}, or submit with Python {there}"
     )

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fairing_core import errors, names
-from fairing_core.build import archive, bases
-from fairing_core.build.appending import check_python
+from fairing_core.build import archive, bases, dockerfile
+from fairing_core.build.appending import check_python, may_push, user_check
 from fairing_core.build.archive import Archive
-from fairing_core.build.cluster import job
+from fairing_core.build.cluster import forecast, job
 from fairing_core.build.cluster.engines import BELOW, ENGINES, Engine, Order
-from fairing_core.build.cluster.job import Login
-from fairing_core.build.cluster.run import BuildRun
+from fairing_core.build.cluster.job import Login, Supply
+from fairing_core.build.cluster.run import BuildRun, ending_by_sigterm
 from fairing_core.build.cluster.supply import Parcel
 from fairing_core.build.confirm import confirmed
 from fairing_core.build.dockerfile import Owner
@@ -23,6 +23,7 @@ from fairing_core.build.wanted import IMAGE_NAME, Wanted, entrypoint_of
 from fairing_core.cluster.client import Cluster
 from fairing_core.cluster.knobs import pod_patch
 from fairing_core.images.facts import Facts
+from fairing_core.images.http import is_loopback
 from fairing_core.images.manifest import Platform
 from fairing_core.images.reference import ImageRef
 from fairing_core.images.session import Session
@@ -30,9 +31,11 @@ from fairing_core.interfaces import Storage
 from fairing_core.types import (
     BuildRequest,
     Built,
+    Check,
     PodPatch,
     PodSpecMutator,
     RegistryAccess,
+    unheard,
 )
 from fairing_core.values import replace
 
@@ -185,6 +188,7 @@ class ClusterBuilder:
             if facts is None:
                 wants = request.context.python is not None and self._python is None
                 facts = bases.learn(found, user=None, python=wants, cache=session.cache)
+                check_python(request.context.python, self._python or facts.python, found.name)
         return Built(
             f"{recipe.target.name}@{digest}",
             uid=facts.uid,
@@ -193,16 +197,52 @@ class ClusterBuilder:
             platform=str(found.platform),
         )
 
+    def foresee(self, request: BuildRequest) -> tuple[Built, Sequence[Check]]:
+        """What `build` would push, by its tag, and what stands in its way."""
+        with Session(request.registries, request.registry_for) as session:
+            wanted, target = self._wanted, self._wanted.target(request)
+            built, checks = Built(f"{target.name}:{target.reference}"), []
+            try:
+                recipe = self._recipe(request, session)
+            except (errors.ImageError, errors.RegistryError) as exc:
+                return built, [Check("base image", False, str(exc)), may_push(session, target)]
+            target, facts = recipe.target, recipe.facts
+            built = Built(f"{target.name}:{target.reference}", platform=str(wanted.platform))
+            if facts is None:
+                told = "your Dockerfile says what it is built on, and whom it runs as"
+                checks.append(Check("base image", None, told))
+            else:
+                built = replace(
+                    built, uid=facts.uid, gid=facts.gid, python=self._python or facts.python
+                )
+                checks.append(Check("base image", True, f"{recipe.base}, {wanted.platform}"))
+                checks.append(user_check(facts.uid, facts.gid))
+                if needed := request.context.python:
+                    checks.append(Check("python", True, f"{needed}, as the code needs"))
+            checks.append(may_push(session, target))
+            with Parcel(recipe.archive, self._engine, self._stored(request), unheard) as parcel:
+                checks.append(parcel.check())
+                try:
+                    supply = parcel.foreseen()
+                    rendered = self._rendered(request, session, recipe, supply)
+                    checks += forecast.checks(self._cluster, rendered.job, supply.way)
+                except errors.ClusterError as exc:
+                    checks.append(Check("build cluster", False, str(exc)))
+        return built, checks
+
     def _recipe(self, request: BuildRequest, session: Session) -> _Recipe:
         """What is built: by the user's own Dockerfile, else by one that is made."""
         wanted, context = self._wanted, request.context
         text, facts = archive.users_own(context, self._dockerfile), None
         ref = wanted.base(request)
-        if text is None:
+        pulled = [ref]
+        if text is not None:
+            pulled = dockerfile.images_named(text)
+        else:
             base = bases.resolve(session.repository(ref), ref, wanted.platform, session.cache)
             wants_python = context.python is not None and self._python is None
             facts = bases.learn(base, user=wanted.user, python=wants_python, cache=session.cache)
-            check_python(context.python, self._python or facts.python, base)
+            check_python(context.python, self._python or facts.python, base.name)
             assert facts.uid is not None
             assert facts.gid is not None
             named = str((base.config.get("config") or {}).get("User") or "")
@@ -211,39 +251,49 @@ class ClusterBuilder:
             pod_base = _for_pods(ref, request.registries)
             text = archive.generated(context, str(pod_base), wanted.changes(context), owner)
         packed = archive.archived(context, text, below=BELOW, is_generated=facts is not None)
-        return _Recipe(packed, wanted.target(request, packed.key), ref, facts)
+        target = wanted.target(request, packed.key)
+        return _Recipe(packed, target, ref, facts, (target, *pulled))
 
     def _run(self, request: BuildRequest, session: Session, recipe: _Recipe) -> str:
         """The digest that the engine tells."""
-        store = self._store or request.storage()
-        parcel = Parcel(recipe.archive, self._engine, store, request.report)
-        target = _for_pods(recipe.target, request.registries)
+        stored = self._stored(request)
+        with Parcel(recipe.archive, self._engine, stored, request.report) as parcel:
+            supply = parcel.supply(timeout=self._timeout)
+            rendered = self._rendered(request, session, recipe, supply)
+            with ending_by_sigterm(), self._running(request, rendered) as run:
+                feed = parcel.blocks if supply.way == "stdin" else None
+                return run.digest(feed=feed, start_timeout=self._start_timeout)
+
+    def _stored(self, request: BuildRequest) -> Storage | None:
+        return self._store or request.storage()
+
+    def _rendered(
+        self, request: BuildRequest, session: Session, recipe: _Recipe, supply: Supply
+    ) -> job.Rendered:
+        """The Job that builds."""
+        talked_to = list(recipe.talked_to)
+        if self._cache_repo:
+            talked_to.append(ImageRef.parse(self._cache_repo))
         order = Order(
             context=None,
-            destination=str(target),
+            destination=str(_for_pods(recipe.target, request.registries)),
             platform=str(self._wanted.platform),
             cache=self._cache_repo,
             more=self._extra_args,
         )
-        try:
-            supply = parcel.supply(timeout=self._timeout)
-            rendered = job.rendered(
-                names.random_name("fairing-builder"),
-                self._engine,
-                order,
-                supply,
-                image=self._engine_image,
-                fetch_image=self._fetch_image or str(_for_pods(recipe.base, request.registries)),
-                logins=self._logins(request, session, [recipe.target, recipe.base]),
-                more=(*request.patches(), *self._mutators, self._knobs),
-                namespace=self._namespace or self._cluster.namespace,
-                timeout=self._timeout,
-            )
-            with self._running(request, rendered) as run:
-                feed = parcel.blocks if supply.way == "stdin" else None
-                return run.digest(feed=feed, start_timeout=self._start_timeout)
-        finally:
-            parcel.close()
+        return job.rendered(
+            names.random_name("fairing-builder"),
+            self._engine,
+            order,
+            supply,
+            image=self._engine_image,
+            fetch_image=self._fetch_image or str(_for_nodes(recipe.base, request.registries)),
+            logins=self._logins(request, session, talked_to),
+            more=(*request.patches(), *self._mutators, self._knobs),
+            namespace=self._namespace or self._cluster.namespace,
+            timeout=self._timeout,
+            start_timeout=self._start_timeout,
+        )
 
     @contextmanager
     def _running(self, request: BuildRequest, rendered: job.Rendered) -> Iterator[BuildRun]:
@@ -267,8 +317,10 @@ class ClusterBuilder:
             host = _for_pods(ref, request.registries).registry
             if host in found:
                 continue
-            certificates, plain = _certificates(access.ca), bool(access.plain_http)
-            found[host] = Login(host, _entry(session, ref), certificates, plain)
+            plain = access.plain_http
+            if plain is None:
+                plain = is_loopback(ref.host.partition(":")[0])
+            found[host] = Login(host, _entry(session, ref), _certificates(access.ca), plain)
         return list(found.values())
 
     def __repr__(self) -> str:
@@ -276,12 +328,17 @@ class ClusterBuilder:
 
 
 class _Recipe(NamedTuple):
-    """What is built: the archive, what the image will be called, its base, what is known of it."""
+    """What is built.
+
+    The archive, what the image will be called, its base and what is known of that, and the images
+    whose registries the engine talks to.
+    """
 
     archive: Archive
     target: ImageRef
     base: ImageRef
     facts: Facts | None
+    talked_to: tuple[ImageRef, ...]
 
 
 def _for_pods(ref: ImageRef, registries: Mapping[str, RegistryAccess]) -> ImageRef:
@@ -289,6 +346,12 @@ def _for_pods(ref: ImageRef, registries: Mapping[str, RegistryAccess]) -> ImageR
     access = registries.get(ref.registry)
     name = access and (access.pod_name or access.pull_name)
     return replace(ref, registry=name) if name else ref
+
+
+def _for_nodes(ref: ImageRef, registries: Mapping[str, RegistryAccess]) -> ImageRef:
+    """What the nodes that pull an image call it."""
+    access = registries.get(ref.registry)
+    return replace(ref, registry=access.pull_name) if access and access.pull_name else ref
 
 
 def _entry(session: Session, ref: ImageRef) -> Mapping[str, str] | None:

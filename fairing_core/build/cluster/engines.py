@@ -91,7 +91,9 @@ class Kaniko:
         ]
         if order.cache:
             flags += ["--cache=true", f"--cache-repo={order.cache}", "--cache-copy-layers"]
-        capabilities = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"]
+        # What a base's files and steps that install packages need; Pod Security's baseline has all.
+        capabilities = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETFCAP"]
+        capabilities += ["SETGID", "SETUID"]
         return {
             "args": [*flags, *order.more],
             "securityContext": {

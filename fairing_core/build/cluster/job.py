@@ -22,7 +22,8 @@ _ARCHIVE_IN = "/fairing"
 _URL = "FAIRING_CONTEXT_URL"
 _NO_SIDECAR = {"sidecar.istio.io/inject": "false"}
 _TTL = 3600  # seconds; what a client that was killed has left goes then
-_SLACK = 600  # seconds that a pod may take to start, where nobody is there to see it
+_SLACK = 600  # seconds beyond all others, for a Job that nobody is there to see
+_GRACE = 5  # seconds to end in: nothing that it has is worth more
 
 # Standard library only, for any Python from 3.6 on.
 _FETCH_SCRIPT = f"""
@@ -81,6 +82,7 @@ def rendered(
     more: Sequence[PodPatch],
     namespace: str,
     timeout: float,
+    start_timeout: float,
 ) -> Rendered:
     """The Job that builds.
 
@@ -94,7 +96,8 @@ def rendered(
         logins: the registries that it talks to.
         more: what else the pod needs, folded last.
         namespace: where it builds.
-        timeout: seconds that it may take.
+        timeout: seconds that its pod may take.
+        start_timeout: seconds that the pod may take to start, beside that.
     """
     reads = supply.source is not None
     files = {one.host: _file(engine, one.host) for one in logins if one.certificates}
@@ -103,6 +106,7 @@ def rendered(
     bare: dict[str, Any] = {
         "restartPolicy": "Never",
         "activeDeadlineSeconds": round(timeout),
+        "terminationGracePeriodSeconds": _GRACE,
         "automountServiceAccountToken": False,
         "containers": [main],
     }
@@ -150,7 +154,7 @@ def rendered(
             "completions": 1,
             "backoffLimit": 0,
             # Deletes the pod and its log; the pod's own, which is earlier, keeps them.
-            "activeDeadlineSeconds": round(timeout) + _SLACK,
+            "activeDeadlineSeconds": round(timeout + start_timeout) + _SLACK,
             "ttlSecondsAfterFinished": _TTL,
             "template": {
                 "metadata": {"labels": ours, "annotations": notes},

@@ -1,0 +1,104 @@
+"""One project, built by every builder: what runs in a pod is the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairing_core.build.append import AppendBuilder
+from fairing_core.types import Built, ContextFile
+from tests.bench import bases, tiny
+from tests.bench.bases import Base
+from tests.bench.judges import Judges
+from tests.bench.registry import Registry
+from tests.core.build.cluster.conftest import ENGINES, ClusterBuilds
+from tests.core.build.conftest import context_of
+from tests.core.build.harness import inline, on_disk
+from tests.core.build.test_append_real import judge
+
+NAMES = (
+    *("a b", "$HOME", "${HOME}", 'say "hi"', "it's", "back\\slash", "[ab]", "*", "?", "ü.txt"),
+    *("#x", "%d", "a=b", "{x}", "--flag", "~", "tab\tin", "\\$x", "[]]", "日本", "x" * 120),
+)
+PROGRAM = f"""
+import hashlib, json, os, pathlib, stat, sys
+here = pathlib.Path(__file__).parent
+found = {{}}
+for root in (here, pathlib.Path("/opt"), pathlib.Path("/srv")):
+    for path in sorted([root, *root.rglob("*")]):
+        told = path.lstat()
+        content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        mode = oct(stat.S_IMODE(told.st_mode))
+        found[str(path)] = [mode, told.st_uid, told.st_gid, content]
+(here / "out.txt").write_text("beside")
+(here / "sub" / "out.txt").write_text("below")
+(here / "new").mkdir()
+env = {{name: value for name, value in os.environ.items() if "KUBERNETES" not in name}}
+del env["HOSTNAME"]
+print(json.dumps([os.getuid(), os.getgid(), os.getcwd(), sys.argv, env, found], sort_keys=True), flush=True)
+print("to stderr", file=sys.stderr)
+sys.exit(3)
+""".encode()
+ENV = {"PLAIN": "x", "DOLLAR": "$HOME ${PATH}", "QUOTES": "\"a\" 'b'", "BACK": "a\\b", "U": "ü"}
+
+
+def files() -> list[ContextFile]:
+    found = [
+        inline("/app/main.py", PROGRAM),
+        inline("/app/sub/data", b"data"),
+        inline("/app/sub/run.sh", b"#!/bin/sh\n", mode=0o755),
+        inline("/app/empty", b""),
+        inline("/srv/model/weights", b"w"),
+        inline("/srv/model/run", b"w", mode=0o755),
+    ]
+    return [*found, *(inline(f"{place}{name}") for name in NAMES for place in ("/app/n/", "/opt/"))]
+
+
+def made(builder: str, builds: ClusterBuilds, target: str, base: str, **options: Any) -> Built:
+    """The project, built by a builder by its name: a new one is one line more."""
+    context = context_of(*files(), python="3.11")
+    options = {"image_name": builder, "env": ENV, "labels": ENV, **options}
+    if builder == "append":
+        return AppendBuilder(**options).build(builds.request(target, base=base, context=context))
+    return builds(target, base=base, context=context, engine=builder, **options)
+
+
+def outcome(builds: ClusterBuilds, built: Built) -> list[Any]:
+    code, said = builds.runs(built)
+    rest, told = sorted(said.splitlines(), key=len)  # two streams have no order
+    return [code, rest, *json.loads(told)]
+
+
+@pytest.mark.parametrize("fixture", ["base_python", "base_user"])
+@pytest.mark.parametrize("builder", ENGINES)
+def test_it_behaves_as_the_one_of_append(
+    builder: str,
+    fixture: str,
+    builds: ClusterBuilds,
+    cluster_registry: Registry,
+    base_python: Base,
+    base_user: Base,
+    judges: Judges,
+    request: pytest.FixtureRequest,
+) -> None:
+    base = request.getfixturevalue(fixture).at(cluster_registry)
+    target = builds.at(cluster_registry)
+    built = made(builder, builds, target, base)
+    appended = made("append", builds, target, base)
+    told, other = (outcome(builds, one) for one in (built, appended))
+    seen, there = told.pop(), other.pop()
+    assert told == other
+    differing = {path: (seen.get(path), at) for path, at in there.items() if seen.get(path) != at}
+    assert differing == {}
+    assert seen.keys() == there.keys()
+    assert told[0] == 3
+    assert seen["/opt/$HOME"][0] == "0o644"
+    facts = [built.uid, built.gid, built.python, built.platform]
+    assert facts == [appended.uid, appended.gid, "3.11", "linux/amd64"]
+    config = judge(judges, cluster_registry, built.image)["config"]
+    plain = judge(judges, cluster_registry, appended.image)["config"]
+    config["Env"], plain["Env"] = sorted(config["Env"]), sorted(plain["Env"])
+    assert {key: config.get(key) for key in plain} == plain
