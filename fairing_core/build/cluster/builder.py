@@ -320,7 +320,8 @@ class ClusterBuilder:
             plain = access.plain_http
             if plain is None:
                 plain = is_loopback(ref.host.partition(":")[0])
-            found[host] = Login(host, _entry(session, ref), _certificates(access.ca), plain)
+            node = _for_nodes(ref, request.registries).registry
+            found[host] = Login(host, node, _entry(session, ref), _certificates(access.ca), plain)
         return list(found.values())
 
     def __repr__(self) -> str:

@@ -55,19 +55,24 @@ class Supply(NamedTuple):
 
 
 class Login(NamedTuple):
-    """A registry as the engine calls it: a docker config.json's entry, or certificates, or both."""
+    """A registry as the engine calls it: a docker config.json's entry, or certificates, or both.
+
+    `node` is what nodes call it.
+    """
 
     host: str
+    node: str
     entry: Mapping[str, str] | None
     certificates: bytes | None
     insecure: bool
 
 
 class Rendered(NamedTuple):
-    """A Job, suspended, and the Secrets that it is to own."""
+    """A Job, suspended, the Secrets that it is to own, and what its engine needs of a namespace."""
 
     job: dict[str, Any]
     secrets: tuple[OwnedSecret, ...]
+    needs: str
 
 
 def rendered(
@@ -162,7 +167,7 @@ def rendered(
             },
         },
     }
-    return Rendered(job, secrets)
+    return Rendered(job, secrets, engine.needs)
 
 
 def in_secret(archive: bytes, engine: Engine) -> Supply:
@@ -217,9 +222,10 @@ def _file(engine: Engine, host: str) -> str:
 def _registries(engine: Engine, logins: Sequence[Login]) -> list[PodPatch]:
     """Logins and certificates, from a Secret of the Job's own."""
     found = []
-    if auths := {_key(one.host): one.entry for one in logins if one.entry}:
-        config = json.dumps({"auths": auths}).encode()
-        found.append(_mounted("logins", engine.logins, {"config.json": config}, {}))
+    names = {name: one.entry for one in logins for name in (one.host, one.node) if one.entry}
+    if names:
+        config = json.dumps({"auths": {_key(name): entry for name, entry in names.items()}})
+        found.append(_logins(engine, config.encode()))
     data = {f"ca-{at}": one.certificates for at, one in enumerate(logins) if one.certificates}
     paths = {f"ca-{at}": f"{one.host}/ca.crt" for at, one in enumerate(logins) if one.certificates}
     if data:
@@ -231,13 +237,25 @@ def _key(host: str) -> str:
     return "https://index.docker.io/v1/" if host == "docker.io" else host
 
 
+def _logins(engine: Engine, config: bytes) -> PodPatch:
+    """A config.json for the engine, and for the node that pulls the base to fetch the context."""
+    key, pulling = ".dockerconfigjson", "kubernetes.io/dockerconfigjson"
+    patch = _mounted("logins", engine.logins, {key: config}, {key: "config.json"}, type=pulling)
+    return replace(patch, spec={**patch.spec, "imagePullSecrets": [{"name": "logins"}]})
+
+
 def _mounted(
-    name: str, place: str, data: Mapping[str, bytes], paths: Mapping[str, str]
+    name: str,
+    place: str,
+    data: Mapping[str, bytes],
+    paths: Mapping[str, str],
+    *,
+    type: str = "Opaque",
 ) -> PodPatch:
-    items = [{"key": key, "path": paths.get(key, key)} for key in data]
+    items = [{"key": key, "path": path} for key, path in paths.items()]
     volume = {"name": name, "secret": {"secretName": name, "items": items}}
     mount = {"name": name, "mountPath": place, "readOnly": True}
-    secret = OwnedSecret(name, data)
+    secret = OwnedSecret(name, data, type=type)
     return PodPatch(
         {"volumes": [volume]}, {"volumeMounts": [mount]}, secrets=(secret,), origin="registries"
     )

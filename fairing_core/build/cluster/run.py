@@ -20,6 +20,7 @@ from fairing_core.cluster.client import Cluster
 from fairing_core.cluster.foresee import refusal
 from fairing_core.cluster.handle import JobRun, collection
 from fairing_core.types import Diagnosis, Report, RunStatus
+from fairing_core.values import replace
 
 logger = log.named(__name__)
 
@@ -50,6 +51,8 @@ _HOPELESS: Mapping[str, float] = {
     "not-admitted": 10.0,
     "volume-not-mounted": 30.0,
 }
+# Where the end of the log says more than the cause, which is a line of it.
+_TOLD_BY_THE_LOG = frozenset({"run-failed", "failed", "out-of-memory", "deadline", "evicted"})
 # What the end of a container says where only its log knows more.
 _OF_THE_LOG = frozenset({"exit-code", "ended", "exception", "import", "missing-file"})
 
@@ -69,6 +72,7 @@ class BuildRun:
         self._lines: deque[str] = deque(maxlen=_LINES)
         job = rendered.job
         self._namespace: str = job["metadata"]["namespace"]
+        self._needs = rendered.needs
         self._fetches = "initContainers" in job["spec"]["template"]["spec"]
         sweep(cluster, self._namespace)
         try:
@@ -223,10 +227,12 @@ class BuildRun:
                 self._line(line)
 
     def _error(self, found: Diagnosis) -> errors.BuildError:
+        if found.kind == "admission":
+            found = replace(found, next=self._needs)
         tail = self._tail()
-        shown = "\n".join(f"  | {line}" for line in tail.splitlines()[-_SHOWN:])
+        shown = tail.splitlines()[-_SHOWN:] if found.kind in _TOLD_BY_THE_LOG else []
         return errors.BuildError(
-            f"the build {self.name} failed: {found}" + (f"\n{shown}" if shown else ""),
+            "\n".join([f"the build {self.name} failed: {found}", *(f"  | {one}" for one in shown)]),
             kind=found.kind,
             tail=tail,
         )

@@ -24,16 +24,28 @@ from fairing_core.types import (
     PodPatch,
     RegistryAccess,
 )
+from tests.bench.bases import Base
 from tests.bench.kubernetes import client
 from tests.bench.minio import Store
 from tests.bench.registry import Registry
 from tests.core.build.cluster.store import S3
 from tests.core.build.conftest import Builds, context_of
+from tests.core.build.harness import inline
 
 PASSWORDS = ("wr0ng-6Tb1", "pusher-7Qm2", "reader-9Xt4")
 """What no log, error or object but a Secret may have."""
 
 ENGINES = ("kaniko", "buildah")
+MAIN = inline("/app/main.py", b"print('said')")
+
+
+def own(base: str, *lines: str) -> ContextFile:
+    """The user's own Dockerfile."""
+    return inline("/Dockerfile", "\n".join([f"FROM {base}", *lines, ""]).encode())
+
+
+def python(code: str) -> str:
+    return f'RUN ["python3", "-c", "{code}"]'
 
 
 @dataclass
@@ -107,7 +119,7 @@ class ClusterBuilds:
             self(target, *files, **more)
         error = caught.value
         said = f"{error}\n{error.tail}\n{self.build.events}"
-        print(f"\n[{time.monotonic() - began:.1f} s] {error.kind}: {error}\n")
+        print(f"\n[{time.monotonic() - began:.1f} s] {error.kind}: {error}\n")  # noqa: T201
         assert error.kind == kind, said
         assert not any(password in said for password in PASSWORDS), said
         assert self.left() == []
@@ -173,3 +185,8 @@ def s3(minio: Store, prefix: str) -> S3:
     minio.client().create_bucket(Bucket=prefix)
     reader = minio.user("s3:GetObject", "s3:ListBucket", on=[prefix, f"{prefix}/*"])
     return S3(minio, reader, prefix)
+
+
+@pytest.fixture
+def base(base_python: Base, cluster_registry: Registry) -> str:
+    return base_python.at(cluster_registry)

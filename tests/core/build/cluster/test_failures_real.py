@@ -10,28 +10,10 @@ from fairing_core import errors
 from fairing_core.build.append import AppendBuilder
 from tests.bench.bases import Base
 from tests.bench.registry import Registry
-from tests.core.build.cluster.conftest import ENGINES, PASSWORDS, ClusterBuilds
+from tests.core.build.cluster.conftest import ENGINES, MAIN, PASSWORDS, ClusterBuilds, own, python
 from tests.core.build.cluster.store import S3
 from tests.core.build.conftest import context_of
 from tests.core.build.harness import inline
-from fairing_core.types import ContextFile
-
-MAIN = inline("/app/main.py", b"print('said')")
-
-
-def own(base: str, *lines: str) -> ContextFile:
-    """The user's own Dockerfile."""
-    return inline("/Dockerfile", "\n".join([f"FROM {base}", *lines, ""]).encode())
-
-
-def python(code: str) -> str:
-    return f'RUN ["python3", "-c", "{code}"]'
-
-
-@pytest.fixture
-def base(base_python: Base, cluster_registry: Registry) -> str:
-    return base_python.at(cluster_registry)
-
 
 # --- what the Dockerfile says ---------------------------------------------------------------------
 
@@ -317,7 +299,7 @@ def test_a_restricted_namespace(
     builds.bench.kubectl("label", "namespace", builds.bench.namespace, level)
     target = builds.at(cluster_registry)
     error = builds.fails("admission", target, MAIN, base=base, engine=engine)
-    assert "'restricted'" in str(error)
+    assert "'restricted:latest'" in str(error)
     assert "namespace=" in str(error)
 
 
