@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,8 @@ from fairing_core.build.appending import check_python, may_push, user_check
 from fairing_core.build.archive import Archive
 from fairing_core.build.cluster import forecast, job
 from fairing_core.build.cluster.engines import BELOW, ENGINES, Engine, Order
-from fairing_core.build.cluster.job import Login, Supply
+from fairing_core.build.cluster.job import Supply
+from fairing_core.build.cluster.logins import for_nodes, for_pods, logins
 from fairing_core.build.cluster.run import BuildRun, ending_by_sigterm
 from fairing_core.build.cluster.supply import Parcel
 from fairing_core.build.confirm import confirmed
@@ -23,7 +23,6 @@ from fairing_core.build.wanted import IMAGE_NAME, Wanted, entrypoint_of
 from fairing_core.cluster.client import Cluster
 from fairing_core.cluster.knobs import pod_patch
 from fairing_core.images.facts import Facts
-from fairing_core.images.http import is_loopback
 from fairing_core.images.manifest import Platform
 from fairing_core.images.reference import ImageRef
 from fairing_core.images.session import Session
@@ -34,7 +33,6 @@ from fairing_core.types import (
     Check,
     PodPatch,
     PodSpecMutator,
-    RegistryAccess,
     unheard,
 )
 from fairing_core.values import replace
@@ -70,6 +68,7 @@ class ClusterBuilder:
         namespace: by default the pod's own, else that of the kubeconfig's context.
         pod_spec_mutators: additions to the build's pod, as `PodPatch` values.
         service_account: what the build's pod runs as.
+        image_pull_secrets: Secrets with logins for the engine's image.
         resources: of the build's container, as for the deployer ``job``.
         node_selector: labels that the build's node has to have.
         timeout: seconds that a build may take.
@@ -103,6 +102,7 @@ class ClusterBuilder:
         namespace: str | None = None,
         pod_spec_mutators: Sequence[PodPatch | PodSpecMutator] | None = None,
         service_account: str | None = None,
+        image_pull_secrets: Sequence[str] | None = None,
         resources: Mapping[str, Any] | None = None,
         node_selector: Mapping[str, str] | None = None,
         timeout: float = 3600,
@@ -153,7 +153,10 @@ class ClusterBuilder:
         self._fetch_image = fetch_image
         self._namespace = namespace
         self._knobs = pod_patch(
-            resources=resources, service_account=service_account, node_selector=node_selector
+            resources=resources,
+            service_account=service_account,
+            image_pull_secrets=image_pull_secrets,
+            node_selector=node_selector,
         )
         self._mutators = tuple(one for one in mutators if isinstance(one, PodPatch))
         self._timeout = timeout
@@ -248,7 +251,7 @@ class ClusterBuilder:
             named = str((base.config.get("config") or {}).get("User") or "")
             owner = Owner(facts.uid, facts.gid, named)
             ref = ImageRef(ref.registry, ref.repository, digest=base.manifest.digest)
-            pod_base = _for_pods(ref, request.registries)
+            pod_base = for_pods(ref, request.registries)
             text = archive.generated(context, str(pod_base), wanted.changes(context), owner)
         packed = archive.archived(context, text, below=BELOW, is_generated=facts is not None)
         target = wanted.target(request, packed.key)
@@ -276,7 +279,7 @@ class ClusterBuilder:
             talked_to.append(ImageRef.parse(self._cache_repo))
         order = Order(
             context=None,
-            destination=str(_for_pods(recipe.target, request.registries)),
+            destination=str(for_pods(recipe.target, request.registries)),
             platform=str(self._wanted.platform),
             cache=self._cache_repo,
             more=self._extra_args,
@@ -287,8 +290,8 @@ class ClusterBuilder:
             order,
             supply,
             image=self._engine_image,
-            fetch_image=self._fetch_image or str(_for_nodes(recipe.base, request.registries)),
-            logins=self._logins(request, session, talked_to),
+            fetch_image=self._fetch_image or str(for_nodes(recipe.base, request.registries)),
+            logins=logins(session, talked_to, request.registries),
             more=(*request.patches(), *self._mutators, self._knobs),
             namespace=self._namespace or self._cluster.namespace,
             timeout=self._timeout,
@@ -307,23 +310,6 @@ class ClusterBuilder:
         if self._cleanup:
             run.close()
 
-    def _logins(
-        self, request: BuildRequest, session: Session, refs: Sequence[ImageRef]
-    ) -> list[Login]:
-        """What the engine needs to know of the registries of `refs`, as it calls them."""
-        found: dict[str, Login] = {}
-        for ref in refs:
-            access = request.registries.get(ref.registry) or RegistryAccess()
-            host = _for_pods(ref, request.registries).registry
-            if host in found:
-                continue
-            plain = access.plain_http
-            if plain is None:
-                plain = is_loopback(ref.host.partition(":")[0])
-            node = _for_nodes(ref, request.registries).registry
-            found[host] = Login(host, node, _entry(session, ref), _certificates(access.ca), plain)
-        return list(found.values())
-
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._cluster!r}, engine={self._engine.name!r})"
 
@@ -340,40 +326,3 @@ class _Recipe(NamedTuple):
     base: ImageRef
     facts: Facts | None
     talked_to: tuple[ImageRef, ...]
-
-
-def _for_pods(ref: ImageRef, registries: Mapping[str, RegistryAccess]) -> ImageRef:
-    """What pods call an image."""
-    access = registries.get(ref.registry)
-    name = access and (access.pod_name or access.pull_name)
-    return replace(ref, registry=name) if name else ref
-
-
-def _for_nodes(ref: ImageRef, registries: Mapping[str, RegistryAccess]) -> ImageRef:
-    """What the nodes that pull an image call it."""
-    access = registries.get(ref.registry)
-    return replace(ref, registry=access.pull_name) if access and access.pull_name else ref
-
-
-def _entry(session: Session, ref: ImageRef) -> Mapping[str, str] | None:
-    """The entry of a docker config.json: for one registry, never the user's whole file."""
-    import base64
-
-    found = session.credentials(ref)
-    if found is None:
-        return None
-    if found.username == "<token>":
-        return {"identitytoken": found.password}
-    both = f"{found.username}:{found.password}".encode()
-    return {"auth": base64.b64encode(both).decode()}
-
-
-def _certificates(path: Path | None) -> bytes | None:
-    if path is None:
-        return None
-    try:
-        return path.read_bytes()
-    except OSError as exc:
-        raise errors.SettingsError(
-            f"the certificates {os.fspath(path)} can't be read ({exc.strerror or exc})"
-        ) from exc

@@ -139,7 +139,7 @@ def fault(lines: Sequence[str]) -> Fault | None:
     Errors of flags and contexts come first, with all of the usage after them, so every line counts;
     of those that are known, the last.
     """
-    telling = [one for one in reversed(lines) if re.search(r"(?i)error|fatal|panic", one)]
+    telling = [one for one in reversed(_joined(lines)) if re.search(r"(?i)error|fatal|panic", one)]
     for line in telling:
         for rule in _RULES:
             if rule.pattern.search(line):
@@ -148,6 +148,19 @@ def fault(lines: Sequence[str]) -> Fault | None:
     if telling:
         return Fault("failed", _brief(telling[-1]), "its log has the rest")
     return None
+
+
+def _joined(lines: Sequence[str]) -> list[str]:
+    """The lines, each that announces errors with those."""
+    found: list[str] = []
+    for line in lines:
+        if found and line and found[-1].endswith(("errors:", "errors: ")):
+            found[-1] = f"{found[-1].rstrip()} {line}"
+        elif found and "errors: " in found[-1] and re.match(r"(?:denied|unauthorized): ", line):
+            found[-1] = f"{found[-1]}; {line}"
+        else:
+            found.append(line)
+    return found
 
 
 def _lacks_pip(lines: Sequence[str]) -> bool:

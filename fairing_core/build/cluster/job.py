@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from fairing_core.build.cluster.engines import MAIN, WORKSPACE, Engine, Order
 from fairing_core.cluster import labels, owned, patches
 from fairing_core.types import OwnedSecret, PodPatch
-from fairing_core.values import replace
+from fairing_core.values import field, frozen, replace
 
 FETCH = "fetch"
 """The container that unpacks the context for an engine that can't."""
@@ -54,7 +54,8 @@ class Supply(NamedTuple):
     patches: tuple[PodPatch, ...] = ()
 
 
-class Login(NamedTuple):
+@frozen
+class Login:
     """A registry as the engine calls it: a docker config.json's entry, or certificates, or both.
 
     `node` is what nodes call it.
@@ -62,8 +63,8 @@ class Login(NamedTuple):
 
     host: str
     node: str
-    entry: Mapping[str, str] | None
-    certificates: bytes | None
+    entry: Mapping[str, str] | None = field(repr=False)
+    certificates: bytes | None = field(repr=False)
     insecure: bool
 
 

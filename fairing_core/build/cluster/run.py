@@ -51,6 +51,17 @@ _HOPELESS: Mapping[str, float] = {
     "not-admitted": 10.0,
     "volume-not-mounted": 30.0,
 }
+# What to do about a build, where that is something else than for a run.
+_CURES: Mapping[str, str] = {
+    "deadline": "give it longer: timeout=",
+    "evicted": "ask for what it needs: resources={'memory': ..., 'limits': {'ephemeral-storage': "
+    "...}}",
+    "image-denied": "name the Secret that has a login for it (image_pull_secrets=), or another "
+    "image (engine_image=, fetch_image=)",
+    "image-not-found": "name one that is there: engine_image=, fetch_image=",
+    "out-of-memory": "give it more: resources={'memory': ...}",
+    "unschedulable": "ask for less (resources=, node_selector=), or wait longer (start_timeout=)",
+}
 # Where the end of the log says more than the cause, which is a line of it.
 _TOLD_BY_THE_LOG = frozenset({"run-failed", "failed", "out-of-memory", "deadline", "evicted"})
 # What the end of a container says where only its log knows more.
@@ -227,8 +238,9 @@ class BuildRun:
                 self._line(line)
 
     def _error(self, found: Diagnosis) -> errors.BuildError:
-        if found.kind == "admission":
-            found = replace(found, next=self._needs)
+        cure = self._needs if found.kind == "admission" else _CURES.get(found.kind)
+        if cure:
+            found = replace(found, next=cure)
         tail = self._tail()
         shown = tail.splitlines()[-_SHOWN:] if found.kind in _TOLD_BY_THE_LOG else []
         return errors.BuildError(
