@@ -44,8 +44,14 @@ def fairing_register_preprocessors() -> Mapping[str, type[Preprocessor]]:
 def fairing_register_builders() -> Mapping[str, type[Builder]]:
     from fairing_core.build.append import AppendBuilder
     from fairing_core.build.cluster.builder import ClusterBuilder
+    from fairing_core.build.docker import DockerBuilder, PodmanBuilder
 
-    return {"append": AppendBuilder, "cluster": ClusterBuilder}
+    return {
+        "append": AppendBuilder,
+        "cluster": ClusterBuilder,
+        "docker": DockerBuilder,
+        "podman": PodmanBuilder,
+    }
 
 
 @hookimpl
@@ -98,7 +104,7 @@ def deployer(kind: str, on: BackendInterface) -> Callable[..., Deployer] | None:
         return None
     from fairing_core.deploy.job import JobDeployer
 
-    return partial(JobDeployer, _cluster(on), on.name)
+    return partial(JobDeployer, _cluster(on), on.name, on.storage)
 
 
 def runs(of: BackendInterface) -> Runs:
@@ -106,7 +112,7 @@ def runs(of: BackendInterface) -> Runs:
     from fairing_core.cluster.client import Cluster
     from fairing_core.cluster.runs import ClusterRuns
 
-    return ClusterRuns(Cluster(), backend=of.name)
+    return ClusterRuns(Cluster(), backend=of.name, storage=of.storage)
 
 
 def base_image() -> str:

@@ -144,10 +144,10 @@ class Storage(Protocol):
         """
         ...
 
-    def open(self, url: str) -> BinaryIO:
-        """The object's bytes, as a stream that the caller closes.
+    def open(self, url: str, *, start: int = 0) -> BinaryIO:
+        """The object's bytes from `start` on, as a stream that the caller closes.
 
-        Where the storage knows the object's digest, the last `read` raises if they are others.
+        Of a whole object whose digest the storage knows, the last `read` raises if it differs.
         """
         ...
 
@@ -167,10 +167,13 @@ class Storage(Protocol):
         """What a pod needs to reach it: service account, secret references, environment."""
         ...
 
-    def signed_url(self, url: str, *, seconds: float) -> str | None:
-        """A URL by which whoever has it reads the object from a pod, for so long; a secret.
+    def signed_url(
+        self, url: str, *, seconds: float, mode: Literal["read", "write"] = "read"
+    ) -> str | None:
+        """A URL by which whoever has it reads or writes the object from a pod; a secret.
 
-        None where the storage can't make one.
+        It is good for so long, or for as long as the storage can have it. It is for GET, or for
+        PUT. None where the storage can't make one.
         """
         ...
 
@@ -179,9 +182,12 @@ class Storage(Protocol):
 class Registry(Protocol):
     """Knows how one kind of image registry is reached."""
 
-    @classmethod
-    def serves(cls, host: str) -> bool:
-        """Whether `host` (``name[:port]``) is a registry of this kind."""
+    def serves(self, host: str) -> bool:
+        """Whether `host` (``name[:port]``) is one of its registries.
+
+        A class that is registered by name has this as a class method: it is asked which hosts are
+        of its kind before anything is made. An object that knows one registry answers for that.
+        """
         ...
 
     def repository(self, name: str) -> str:
@@ -555,7 +561,7 @@ class BackendInterface:
         return
 
     def check(self) -> Sequence[Check]:
-        """What stands between the user and a run, looked at now; changes nothing."""
+        """What stands between the user and a run, looked at now; leaves nothing behind."""
         return ()
 
     def __repr__(self) -> str:

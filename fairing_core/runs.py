@@ -35,7 +35,7 @@ def get_run(
             uri=uri,
         )
     named = parts.netloc if parts.scheme and not isinstance(backend, BackendInterface) else backend
-    found = _backend(named, backend_options)
+    found = backend_of(named, backend_options)
     return _runs(found).get(uri)
 
 
@@ -45,16 +45,17 @@ def list_runs(
     backend_options: Mapping[str, Any] | None = None,
 ) -> list[RunHandle]:
     """A backend's runs, newest first; by default the configured backend's, else `local`'s."""
-    return list(_runs(_backend(backend, backend_options)).list())
+    return list(_runs(backend_of(backend, backend_options)).list())
 
 
 def _runs(backend: BackendInterface) -> Runs:
     return backend.runs() or defaults.runs(backend)
 
 
-def _backend(
-    named: str | BackendInterface | None, options: Mapping[str, Any] | None
+def backend_of(
+    named: str | BackendInterface | None, options: Mapping[str, Any] | None = None
 ) -> BackendInterface:
+    """The backend that is named, else the configured one, else `local`."""
     from fairing_core.choices import make_backend
     from fairing_core.plugins import Plugins
     from fairing_core.settings import Settings

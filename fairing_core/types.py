@@ -115,7 +115,7 @@ def unheard(name: str, /, **fields: str | int | float) -> None:
     """A `Report` that nobody listens to."""
 
 
-def _no_storage() -> None:
+def no_storage() -> None:
     """Where a backend has no store."""
 
 
@@ -138,7 +138,7 @@ class BuildRequest:
     registry_for: Callable[[str], Registry | None] | None = field(
         default=None, kw_only=True, repr=False
     )
-    storage: Callable[[], Storage | None] = field(default=_no_storage, kw_only=True, repr=False)
+    storage: Callable[[], Storage | None] = field(default=no_storage, kw_only=True, repr=False)
     patches: Callable[[], Sequence[PodPatch]] = field(default=tuple, kw_only=True, repr=False)
     report: Report = field(default=unheard, kw_only=True, repr=False)
 

@@ -25,6 +25,9 @@ from fairing_core.values import frozen
 
 _ROOT = "0"
 _PIP = ("-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check")
+_APART = (
+    "-I",
+)  # else a module of the user's is imported for pip's own, where pip starts beside it
 # pip of Debian's, Fedora's and other systems' Pythons refuses to install beside their own packages
 # (PEP 668), which is what an image is for. A build argument is a variable of RUN alone.
 _BESIDE_SYSTEM = "PIP_BREAK_SYSTEM_PACKAGES=1"
@@ -74,11 +77,12 @@ def generated(
     copies = [f"COPY {chown} {_words([*sources, target])}" for sources, target in _copies(files)]
     lines = [f"FROM {base}"]
     if requirements is not None:
-        install = json.dumps([_python(changes.command), *_PIP, "--requirement", REQUIREMENTS])
-        steps = [f"ARG {_BESIDE_SYSTEM}", f"USER {_ROOT}", f"RUN {install}"]
+        python, beside = _python(changes.command), names_files(requirements)
+        words = [python, *(_APART if beside else ()), *_PIP, "--requirement", REQUIREMENTS]
+        steps = [f"ARG {_BESIDE_SYSTEM}", f"USER {_ROOT}", f"RUN {json.dumps(words)}"]
         steps.append(f"USER {_text(owner.user or _ROOT)}")
-        if names_files(requirements):
-            lines += [*copies, *steps]
+        if beside:  # pip reads names of files from where it starts
+            lines += [*copies, f"WORKDIR {PREFIX.rstrip('/')}", *steps]
         else:
             first = _words([REQUIREMENTS[1:], PREFIX])
             lines += [f"COPY {chown} {first}", *steps, *copies]
@@ -132,7 +136,7 @@ def _names_file(line: str) -> bool:
         option, _, value = line.replace("=", " ", 1).partition(" ")
         named = option in ("-r", "--requirement", "-c", "--constraint", "-f", "--find-links",
                            "-e", "--editable") or line[:2] in ("-r", "-c", "-f", "-e")  # fmt: skip
-        return named and "://" not in value
+        return named and ("://" not in value or value.strip().startswith("file:"))
     name, at, place = line.partition("@")
     place = place.strip() if at else name
     if place.startswith("file:"):

@@ -30,6 +30,8 @@ _COMMANDS = {
     "cancel": "runs:cancel_command",
     "rm": "runs:rm_command",
     "build": "build:build_command",
+    "doctor": "doctor:doctor_command",
+    "clean": "clean:clean_command",
     "backends": "backends:backends_command",
     "plugins": "backends:plugins_command",
 }
@@ -47,6 +49,7 @@ Examples:
   fairing ps                                what ran and what runs
   fairing why train-x7k2m9qp                what is wrong with it, and what to do next
   fairing build train.py -t HOST/train      an image of it, pushed; no Docker is needed
+  fairing doctor -b onprem                  what keeps runs from that backend, and what to do
 
 Exit code: the run's own for `run` and `wait`; otherwise 0, or the fault's own code, which
 `python -m pydoc fairing_core.errors` lists.

@@ -16,6 +16,8 @@ _STYLES = {
     "pending": "cyan",
     "succeeded": "green",
     "ok": "green",
+    "FAIL": "red",
+    "?": "yellow",
     "failed": "red",
     "cancelled": "yellow",
     "blocked": "yellow",

@@ -34,7 +34,7 @@ def probe(distribution: str, name: str) -> dict[str, Any]:
                 ]
         if backend:
             made = make_backend(name, {}, Settings.near(Path.cwd()), hub)
-            failed = [check for check in made.check() if not check.ok]
+            failed = [check for check in made.check() if check.ok is False]
             if failed:
                 why = "; ".join(f"{check.name}: {check.detail}" for check in failed)
                 text = f"backend {name!r} is not ready: {why}"

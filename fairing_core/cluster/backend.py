@@ -42,7 +42,7 @@ class KubernetesBackend(BackendInterface):
 
     def runs(self) -> ClusterRuns:
         """The runs of the namespace."""
-        return ClusterRuns(self.cluster, backend=self.name)
+        return ClusterRuns(self.cluster, backend=self.name, storage=self.storage)
 
     def warm(self) -> None:
         """Gets the connection ready in the background."""

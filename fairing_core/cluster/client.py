@@ -20,7 +20,7 @@ ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """What every pod has of its own: token, certificate authority, namespace."""
 
 _CONNECT = 10.0  # seconds
-_READ = 30.0
+READ = 30.0
 _PATIENCE = 60.0  # seconds that a server which has answered before may be away
 _PAUSES = (0.1, 5.0)
 _AGAIN = (429, 500, 502, 503, 504)
@@ -153,8 +153,16 @@ class Cluster:
             if exc.status != 409 or uid is None:
                 raise
 
-    def stream(self, path: str, stop: threading.Event, **query: str | int) -> Iterator[bytes]:
+    def stream(
+        self, path: str, stop: threading.Event, /, *, patience: float = READ, **query: str | int
+    ) -> Iterator[bytes]:
         """The bytes at `path` as they come; ends soon after `stop` is set.
+
+        Args:
+            path: what is read.
+            stop: whether nobody wants more.
+            patience: seconds for which nothing may come, once it has begun.
+            query: as the API has it.
 
         Raises:
             ConnectionError: it was cut, or nothing came for a while.
@@ -163,6 +171,8 @@ class Cluster:
         from urllib3.exceptions import HTTPError
 
         response = self._send("GET", path, query=query)
+        if response.connection is not None and response.connection.sock is not None:
+            response.connection.sock.settimeout(patience)  # an answer itself may take its time
         try:
             for data in response.stream(1 << 16):
                 if stop.is_set():
@@ -452,7 +462,7 @@ class _Session:
             preload_content=False,
             retries=False,
             redirect=False,
-            timeout=Timeout(connect=_CONNECT, read=_READ),
+            timeout=Timeout(connect=_CONNECT, read=READ),
         )
 
     def websocket(self, url: str) -> Any:
@@ -463,7 +473,7 @@ class _Session:
             headers["authorization"] = token
         address = _untyped(ws_client.get_websocket_url)(self.server + url)
         socket = _untyped(ws_client.create_websocket)(self._configuration, address, headers)
-        socket.settimeout(_READ)
+        socket.settimeout(READ)
         return socket
 
     def _token(self) -> str | None:

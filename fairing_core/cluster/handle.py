@@ -6,18 +6,18 @@ import contextlib
 import functools
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
 
 from fairing_core import errors
-from fairing_core.cluster import jobstate, labels, timeline, why
+from fairing_core.cluster import jobstate, labels, outputs, timeline, why
 from fairing_core.cluster.client import Cluster
 from fairing_core.cluster.jobstate import by_age
 from fairing_core.cluster.logs import Output
 from fairing_core.cluster.outputs import Outputs
 from fairing_core.cluster.podlog import PodLog
-from fairing_core.interfaces import RunHandle
+from fairing_core.interfaces import RunHandle, Storage
 from fairing_core.types import (
     Artifact,
     Diagnosis,
@@ -26,6 +26,7 @@ from fairing_core.types import (
     RunStatus,
     Snapshot,
     Step,
+    no_storage,
     unheard,
 )
 from fairing_core.values import replace
@@ -67,8 +68,11 @@ class JobRun(RunHandle):
         *,
         backend: str = "kubernetes",
         pods: Sequence[Object] | None = None,
+        storage: Callable[[], Storage | None] = no_storage,
     ) -> None:
         meta = job["metadata"]
+        self._storage = storage
+        self._stored = outputs.stored_at(job)
         self._cluster = cluster
         self._backend = backend
         self._name: str = meta["name"]
@@ -156,12 +160,16 @@ class JobRun(RunHandle):
                 tail = "".join(self.logs(tail=_TAIL))
         outcome = jobstate.outcome_of(job, pods, tail)
         kept = json.loads(outcome.record or b"{}").get("kept")
+        if kept and self._outputs.result(kept) is None:
+            self._fetch()
         large = self._outputs.result(kept) if kept else None
         return replace(outcome, record=large) if large else outcome
 
     def artifacts(self, timeout: float | None = None) -> list[Artifact]:
         """The files that the run was asked to leave behind, brought home, once it has ended."""
         self.wait(timeout)
+        if not self._outputs.were_fetched():
+            self._fetch()
         found = self._outputs.here()
         if not found and not self._kept and self._may_be_kept:
             kept = [pod for pod in self._pods() if PodLog(self._cluster, pod).is_kept()]
@@ -239,6 +247,9 @@ class JobRun(RunHandle):
         self._kept = None
         self._cluster.delete(self._at, uid=self._uid)
         self._outputs.forget()
+        if self._stored and (storage := self._storage()) is not None:
+            with contextlib.suppress(errors.StorageError):  # the store's own rules take it later
+                storage.delete(self._stored)
 
     def clean_up(self) -> None:
         """Deletes the Job once it has ended; this handle keeps its status and its result."""
@@ -254,6 +265,11 @@ class JobRun(RunHandle):
     @functools.cached_property
     def _outputs(self) -> Outputs:
         return Outputs(self._cluster, self._uid, uri=self.uri, many=self._many)
+
+    def _fetch(self) -> None:
+        """Brings home what the run has written to its store."""
+        if self._stored and (storage := self._storage()) is not None:
+            self._outputs.fetch(storage, self._stored, self.report or unheard)
 
     def has_pods(self) -> bool:
         """Whether the cluster has made a pod of it."""

@@ -134,7 +134,7 @@ def outcome_of(job: Object, pods: Sequence[Object], tail: str = "") -> Outcome:
     code = end["exitCode"]
     return Outcome(
         code,
-        reason=_ending(end, failed, pod) if failed else None,
+        reason=_ending(job, end, failed, pod) if failed else None,
         record=_record(end.get("message")),
         tail=tail,
     )
@@ -151,8 +151,10 @@ def _record(message: str | None) -> bytes | None:
     return message.encode()
 
 
-def _ending(end: Object, failed: Object, pod: Object) -> str | None:
+def _ending(job: Object, end: Object, failed: Object, pod: Object) -> str | None:
     """Why, beyond the exit code."""
+    if is_cancelled(job):
+        return "it was cancelled"
     if "DeadlineExceeded" in (failed["reason"], pod["status"].get("reason")):
         return _STOPPED
     if end.get("reason") == "OOMKilled":

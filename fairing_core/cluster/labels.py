@@ -31,6 +31,9 @@ STEPS = "fairing-steps"
 KEEPER = "fairing-keeper"
 """An annotation of a pod: the command that reaches what keeps its outputs, as JSON."""
 
+OUTPUTS = "fairing-outputs"
+"""An annotation of a pod: the URL in a store at which its outputs are."""
+
 JOB_UID = "batch.kubernetes.io/controller-uid"
 """Kubernetes' own, on the pods of a Job."""
 

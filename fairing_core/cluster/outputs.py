@@ -1,8 +1,8 @@
-"""Brings home what a run leaves behind, through its pod, which stays up for that.
+"""Brings home what a run leaves behind: from a store, or through its pod, which stays up for that.
 
 The pod's first process (`fairing_core.runtime.keep`) tells the size and the SHA-256 of each file,
-and sends it from any byte on; a transfer that breaks off is resumed, and what does not have its
-digest is not taken.
+and sends it from any byte on, or has written all of it to the store as one object. A transfer that
+breaks off is resumed, and what does not have its digest is not taken.
 """
 
 from __future__ import annotations
@@ -19,18 +19,67 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fairing_core import errors
+from fairing_core import errors, log
 from fairing_core.cluster import labels
 from fairing_core.cluster.client import Cluster
 from fairing_core.cluster.jobstate import main_of, name_of, state_of
 from fairing_core.cluster.podlog import PodLog
-from fairing_core.types import Artifact, Report
+from fairing_core.interfaces import Storage
+from fairing_core.types import Artifact, OwnedSecret, PodPatch, Report
+
+logger = log.named(__name__)
+
+OUTPUTS = "outputs/"
+"""What the keys of outputs in a store begin with."""
 
 Object = Mapping[str, Any]
 
+_BUNDLE = b"fairing outputs 1 "  # these three are the keeper's, too (fairing_core.runtime.keep)
+_STORE = "FAIRING_STORE_URL"
+_RUN = "FAIRING_RUN_UID"
+_SECRET = "outputs"  # noqa: S105 - its name
+_WEEK = 604_800  # seconds; no signature is good for longer
 _TRIES = 8  # connections that bring nothing new
 _PAUSES = (0.1, 5.0)  # seconds between two of them
 _TOLD_EVERY = 8 << 20  # bytes
+_BLOCK = 1 << 20
+_LONGEST_LINE = 64
+
+
+def storing(storage: Storage, name: str, content: object) -> PodPatch:
+    """What a pod needs to write its outputs to a store, once its program has ended.
+
+    Without the Secret that `signed` gives, it keeps them instead. `content` is what the run is made
+    of: with its `name` it names the object, which tells whose it is, as another run's may be there.
+    """
+    digest = hashlib.sha256(repr(content).encode()).hexdigest()[:12]
+    url = storage.url(f"{OUTPUTS}{name}-{digest}")
+    key = {"name": f"{name}-{_SECRET}", "key": "url", "optional": True}
+    uid = {"fieldPath": f"metadata.labels['{labels.JOB_UID}']"}
+    env = [
+        {"name": _STORE, "valueFrom": {"secretKeyRef": key}},
+        {"name": _RUN, "valueFrom": {"fieldRef": uid}},
+    ]
+    return PodPatch({}, {"env": env}, annotations={labels.OUTPUTS: url}, origin="outputs")
+
+
+def signed(storage: Storage, job: Object) -> tuple[OwnedSecret, ...]:
+    """The Secret by which the pods of a Job may write to its object in the store, if they may."""
+    if (url := stored_at(job)) is None:
+        return ()
+    try:
+        target = storage.signed_url(url, seconds=_WEEK, mode="write")
+    except errors.StorageError as exc:
+        logger.warning("%s; so outputs stay in the pod until they are fetched", exc)
+        return ()
+    return () if target is None else (OwnedSecret(_SECRET, {"url": target.encode()}),)
+
+
+def stored_at(job: Object) -> str | None:
+    """Where in a store the outputs of a Job are, or will be."""
+    template: Object = job["spec"].get("template", {}).get("metadata") or {}
+    url: str | None = (template.get("annotations") or {}).get(labels.OUTPUTS)
+    return url
 
 
 def root() -> Path:
@@ -52,6 +101,7 @@ class Outputs:
 
     def __init__(self, cluster: Cluster, uid: str, *, uri: str, many: bool) -> None:
         self._cluster = cluster
+        self._uid = uid
         self._uri = uri
         self._folder = root() / uid
         self._many = many
@@ -97,17 +147,28 @@ class Outputs:
             if PodLog(self._cluster, pod).is_kept():
                 self._take(_Keeper(self._cluster, pod, self._uri), name_of(pod), report)
 
+    def fetch(self, storage: Storage, url: str, report: Report) -> None:
+        """Takes what the run has written to a store, if it has.
+
+        Raises:
+            StorageError: and its kinds.
+            ResultUnavailable: it is not what was announced.
+            StateError: the disk is full, or can't be written to.
+        """
+        if storage.stat(url) is not None:
+            self._take(_Stored(storage, url, self._uri, run=self._uid), "stored", report)
+
     def forget(self) -> None:
         """Removes what is home."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _take(self, keeper: _Keeper, pod: str, report: Report) -> None:
-        folder = self._folder / pod
+    def _take(self, source: _Source, name: str, report: Report) -> None:
+        folder = self._folder / name
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with _alone(folder):
                 if not (folder / "index.json").exists():
-                    self._take_all(keeper, folder, report)
+                    self._take_all(source, folder, report)
         except OSError as exc:
             if isinstance(exc, errors.FairingError):
                 raise
@@ -115,18 +176,18 @@ class Outputs:
                 f"{exc.filename or folder} can't be written: {exc.strerror}; make room, or name "
                 "another folder: FAIRING_ARTIFACTS"
             ) from exc
-        if keeper.release():
-            self._released.add(pod)
+        if source.release():
+            self._released.add(name)
 
-    def _take_all(self, keeper: _Keeper, folder: Path, report: Report) -> None:
-        index = keeper.index()
+    def _take_all(self, source: _Source, folder: Path, report: Report) -> None:
+        index = source.index()
         wanted = [(n, entry) for n, entry in enumerate(index) if not entry.get("error")]
         total = sum(entry["size"] for _, entry in wanted)
         files = sum(entry["path"] is not None for _, entry in wanted)
         progress = _Progress(report, total)
         for number, entry in wanted:
             place, part = self._place(folder, entry), folder / f"{number}.part"
-            keeper.fetch(number, entry, place, part, progress)
+            source.fetch(number, entry, place, part, progress)
         unfinished = folder / "index.next"
         unfinished.write_text(json.dumps([entry for _, entry in wanted]), encoding="utf-8")
         unfinished.replace(folder / "index.json")
@@ -146,37 +207,25 @@ class Outputs:
         return folder / "files" / path
 
 
-class _Keeper:
-    """What keeps the outputs in a pod."""
+class _Source:
+    """Where outputs are: asked for all of them, then for each from a byte on."""
 
-    def __init__(self, cluster: Cluster, pod: Object, uri: str) -> None:
+    where: str
+
+    def __init__(self, uri: str) -> None:
         self._uri = uri
-        meta = pod["metadata"]
-        self._cluster = cluster
-        self._pod = name_of(pod)
-        self._path = f"/api/v1/namespaces/{meta['namespace']}/pods/{self._pod}/exec"
-        self._container = main_of(pod)
-        self._command: list[str] = json.loads(meta["annotations"][labels.KEEPER])
 
     def index(self) -> list[dict[str, Any]]:
         """What it has."""
         for tries in itertools.count(1):
             try:
-                found: list[dict[str, Any]] = json.loads(b"".join(self._said("index")))
+                return self._index()
             except ConnectionError as exc:
                 self._bear(exc, tries, "the list of outputs")
-            else:
-                return found
         raise AssertionError("unreachable")
 
     def release(self) -> bool:
-        """Lets the pod end; whether it heard of it. One that is about to end may not."""
-        try:
-            b"".join(self._said("release"))
-        except errors.ClusterDenied:
-            raise
-        except (errors.ClusterError, ConnectionError):
-            return False
+        """Says that all of it is home; whether that was heard."""
         return True
 
     def fetch(
@@ -188,7 +237,7 @@ class _Keeper:
         while (size := part.stat().st_size if part.exists() else -1) < entry["size"]:
             try:
                 with part.open("ab") as file:
-                    for block in self._said("send", str(number), str(max(size, 0))):
+                    for block in self._blocks(number, max(size, 0)):
                         file.write(block)
                         progress.add(len(block))
             except ConnectionError as exc:
@@ -199,28 +248,108 @@ class _Keeper:
         if _digest(part) != entry["sha256"]:
             part.unlink()
             raise errors.ResultUnavailable(
-                f"{entry['path'] or 'the result'} did not come home as the pod {self._pod} "
-                "announced it: its SHA-256 differs; ask again while the pod is up",
+                f"{entry['path'] or 'the result'} did not come home as {self.where} announced it: "
+                "its SHA-256 differs; ask again while it is there",
                 uri=self._uri,
             )
         part.replace(place)
 
+    def _index(self) -> list[dict[str, Any]]:
+        raise NotImplementedError
+
+    def _blocks(self, number: int, offset: int) -> Iterator[bytes]:
+        raise NotImplementedError
+
     def _bear(self, error: ConnectionError, tries: int, what: str) -> None:
         """Waits for a while; raises where that would not help, or was tried often enough."""
-        if isinstance(error, errors.FairingError) and not isinstance(
-            error, errors.ClusterUnreachable
-        ):
+        may_pass = (errors.ClusterUnreachable, errors.StorageUnreachable)
+        if isinstance(error, errors.FairingError) and not isinstance(error, may_pass):
             raise error
         if tries == _TRIES:
             raise errors.ClusterUnreachable(
-                f"{what} breaks off again and again on its way from the pod {self._pod}: {error}; "
+                f"{what} breaks off again and again on its way from {self.where}: {error}; "
                 "what came is kept, ask again"
             ) from error
         time.sleep(min(_PAUSES[0] * 2 ** (tries - 1), _PAUSES[1]))
 
+
+class _Keeper(_Source):
+    """What keeps the outputs in a pod."""
+
+    def __init__(self, cluster: Cluster, pod: Object, uri: str) -> None:
+        super().__init__(uri)
+        meta = pod["metadata"]
+        self._cluster = cluster
+        self.where = f"the pod {name_of(pod)}"
+        self._path = f"/api/v1/namespaces/{meta['namespace']}/pods/{name_of(pod)}/exec"
+        self._container = main_of(pod)
+        self._command: list[str] = json.loads(meta["annotations"][labels.KEEPER])
+
+    def release(self) -> bool:
+        """Lets the pod end; whether it heard of it. One that is about to end may not."""
+        try:
+            b"".join(self._said("release"))
+        except errors.ClusterDenied:
+            raise
+        except (errors.ClusterError, ConnectionError):
+            return False
+        return True
+
+    def _index(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(b"".join(self._said("index")))
+        return found
+
+    def _blocks(self, number: int, offset: int) -> Iterator[bytes]:
+        return self._said("send", str(number), str(offset))
+
     def _said(self, *words: str) -> Iterator[bytes]:
         command = [*self._command, *words]
         return self._cluster.execute(self._path, command, container=self._container)
+
+
+class _Stored(_Source):
+    """The object of a store that has the outputs of a pod.
+
+    Its form is that of `fairing_core.runtime.keep`: a line, the index, then file after file.
+    """
+
+    def __init__(self, storage: Storage, url: str, uri: str, *, run: str) -> None:
+        super().__init__(uri)
+        self._run = run
+        self._storage = storage
+        self._url = url
+        self.where = url
+        self._starts: list[tuple[int, int]] = []
+
+    def _index(self) -> list[dict[str, Any]]:
+        with self._storage.open(self._url) as stream:
+            line = stream.readline(_LONGEST_LINE)
+            length = line.removeprefix(_BUNDLE).strip()
+            if not line.startswith(_BUNDLE) or not length.isdigit():
+                raise errors.ResultUnavailable(
+                    f"{self._url} is no outputs of a run; something else was written there",
+                    uri=self._uri,
+                )
+            found = json.loads(stream.read(int(length)))
+        if found["run"] != self._run:
+            raise errors.ResultUnavailable(
+                f"{self._url} has the outputs of another run of that name by now: {found['run']}",
+                uri=self._uri,
+            )
+        at = len(line) + int(length)
+        files: list[dict[str, Any]] = found["files"]
+        for entry in files:
+            self._starts.append((at, at + entry["size"]))
+            at += entry["size"]
+        return files
+
+    def _blocks(self, number: int, offset: int) -> Iterator[bytes]:
+        start, end = self._starts[number]
+        left = end - start - offset
+        with self._storage.open(self._url, start=start + offset) as stream:
+            while left and (block := stream.read(min(left, _BLOCK))):
+                left -= len(block)
+                yield block
 
 
 class _Progress:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from fairing_core import errors
-from fairing_core.cluster.client import Cluster
+from fairing_core.cluster.client import READ, Cluster
 from fairing_core.cluster.jobstate import (
     container_of,
     main_of,
@@ -28,6 +28,12 @@ _PAUSES = (0.05, 1.0)  # seconds between two looks at the pod
 _BEGINNING = 240  # bytes in which the keeper's two lines are, and the time of the next
 _STREAMS = 2
 _AWAY = 60.0  # seconds that a log may be out of reach
+_SILENCE = 3.0
+"""Seconds without a line after which a follower asks anew, the first time; then twice as long.
+
+Who comes to the end of a log's file only after the kubelet has rotated it is given nothing more,
+until the container ends; who was at the end before goes on with the next file.
+"""
 
 
 class PodLog:
@@ -116,7 +122,7 @@ class PodLog:
         self._ends, self.has_ended = 0, False
         place = Place()
         heard = time.monotonic()
-        pause = _PAUSES[0]
+        pause, patience = _PAUSES[0], _SILENCE
         while not stop.is_set():
             state, restarts = self._state()
             if restarts > number + 1:
@@ -127,7 +133,7 @@ class PodLog:
             query.update({"previous": "true"} if restarts > number else {})
             query.update({} if over else {"follow": "true"})
             try:
-                for line in self._rest(place, query, stop, over=over):
+                for line in self._rest(place, query, stop, over=over, patience=patience):
                     heard, pause = time.monotonic(), _PAUSES[0]
                     yield line
                 if over or self.has_ended:
@@ -139,14 +145,20 @@ class PodLog:
                 if not _will_pass(exc, time.monotonic() - heard):
                     raise
             stop.wait(pause)
-            pause = min(pause * 1.5, _PAUSES[1])
+            pause, patience = min(pause * 1.5, _PAUSES[1]), min(patience * 2, READ)
 
     def _rest(
-        self, place: Place, query: Mapping[str, str | int], stop: threading.Event, *, over: bool
+        self,
+        place: Place,
+        query: Mapping[str, str | int],
+        stop: threading.Event,
+        *,
+        over: bool,
+        patience: float = READ,
     ) -> Iterator[Line]:
         """What was not given yet, as far as one connection leads."""
         is_beginning = self._is_under_keeper and not {"sinceTime", "tailLines"} & query.keys()
-        for line in place.fresh(split(self._stream(stop, **query))):
+        for line in place.fresh(split(self._stream(stop, patience, **query))):
             if line is None:
                 yield gap("the log was rotated while nobody was connected")
                 continue
@@ -202,9 +214,16 @@ class PodLog:
             else:
                 return
 
-    def _stream(self, stop: threading.Event, **query: str | int) -> Iterator[bytes]:
+    def _stream(
+        self, stop: threading.Event, patience: float = READ, /, **query: str | int
+    ) -> Iterator[bytes]:
         return self._cluster.stream(
-            f"{self._at}/log", stop, container=self._container, timestamps="true", **query
+            f"{self._at}/log",
+            stop,
+            patience=patience,
+            container=self._container,
+            timestamps="true",
+            **query,
         )
 
     def _state(self) -> tuple[Object | None, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,14 +12,29 @@ from fairing_core.cluster import labels
 from fairing_core.cluster.client import Cluster
 from fairing_core.cluster.handle import JobRun, collection
 from fairing_core.cluster.jobstate import name_of
+from fairing_core.interfaces import Storage
+from fairing_core.types import no_storage
+
+Object = Mapping[str, Any]
 
 
 class ClusterRuns:
-    """Finds the runs of `cluster`; a list is of its namespace, a URI names its own."""
+    """Finds the runs of `cluster`; a list is of its namespace, a URI names its own.
 
-    def __init__(self, cluster: Cluster, /, *, backend: str = "kubernetes") -> None:
+    `storage` gives the store that has their outputs, where the backend has one.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        /,
+        *,
+        backend: str = "kubernetes",
+        storage: Callable[[], Storage | None] = no_storage,
+    ) -> None:
         self._cluster = cluster
         self._backend = backend
+        self._storage = storage
 
     def get(self, uri: str) -> JobRun:
         """The run that a URI, or a bare name, names.
@@ -37,7 +52,7 @@ class ClusterRuns:
                 f"{self._cluster.server}: it may have expired; 'fairing ps' lists those there are",
                 uri=uri,
             ) from exc
-        found = JobRun(self._cluster, job, backend=self._backend)
+        found = self._run(job)
         if uid and found.uid != uid:
             raise errors.RunNotFound(
                 f"the run {name!r} with the uid {uid} was deleted, and another one has its name: "
@@ -52,13 +67,15 @@ class ClusterRuns:
         namespace = self._cluster.namespace
         jobs = self._cluster.listed(collection(namespace), labelSelector=ours)
         pods = self._cluster.listed(f"/api/v1/namespaces/{namespace}/pods", labelSelector=ours)
-        of_job: Mapping[str, list[Mapping[str, Any]]] = defaultdict(list)
+        of_job: Mapping[str, list[Object]] = defaultdict(list)
         for pod in pods:
             of_job[_owner(pod)].append(pod)
         for job in sorted(jobs, key=_newest, reverse=True):
-            yield JobRun(
-                self._cluster, job, backend=self._backend, pods=of_job[job["metadata"]["uid"]]
-            )
+            found = of_job[job["metadata"]["uid"]]
+            yield self._run(job, found)
+
+    def _run(self, job: Object, pods: Sequence[Object] | None = None) -> JobRun:
+        return JobRun(self._cluster, job, backend=self._backend, pods=pods, storage=self._storage)
 
     def _named(self, uri: str) -> tuple[str, str, str | None]:
         if "://" not in uri:
@@ -77,10 +94,10 @@ class ClusterRuns:
         return f"{type(self).__name__}({self._cluster!r})"
 
 
-def _owner(pod: Mapping[str, Any]) -> str:
+def _owner(pod: Object) -> str:
     uid: str = (pod["metadata"].get("labels") or {}).get(labels.JOB_UID, "")
     return uid
 
 
-def _newest(job: Mapping[str, Any]) -> tuple[str, str]:
+def _newest(job: Object) -> tuple[str, str]:
     return job["metadata"]["creationTimestamp"], name_of(job)

@@ -9,15 +9,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fairing_core import errors, names
+from fairing_core import errors, log, names
 from fairing_core.cluster import labels as known
-from fairing_core.cluster import owned
+from fairing_core.cluster import outputs, owned
 from fairing_core.cluster.client import Cluster
 from fairing_core.cluster.foresee import checks, refusal
 from fairing_core.cluster.handle import JobRun, collection
 from fairing_core.cluster.knobs import pod_patch
 from fairing_core.cluster.why import of_refusal
 from fairing_core.deploy.pod import KEEP, NO_SIDECAR, deadline, pod_template
+from fairing_core.interfaces import Storage
 from fairing_core.types import (
     Built,
     Check,
@@ -25,8 +26,11 @@ from fairing_core.types import (
     OwnedSecret,
     PodPatch,
     PodSpecMutator,
+    no_storage,
 )
 from fairing_core.values import replace
+
+logger = log.named(__name__)
 
 CONTAINER = "fairing-job"
 WEEK = 604_800  # seconds
@@ -41,6 +45,7 @@ class JobDeployer:
     Args:
         cluster: where to; by default what this machine's kubeconfig, or the pod, leads to.
         backend: the backend that its runs name.
+        storage: gives the store that has the outputs of its runs.
         namespace: by default the pod's own, else that of the kubeconfig's context.
         runs: pods that have to succeed, side by side.
         output: whether the Job is printed, as JSON, before it is sent.
@@ -71,6 +76,7 @@ class JobDeployer:
         self,
         cluster: Cluster | None = None,
         backend: str = "kubernetes",
+        storage: Callable[[], Storage | None] = no_storage,
         /,
         *,
         namespace: str | None = None,
@@ -124,6 +130,7 @@ class JobDeployer:
         self.run: JobRun | None = None
         self._cluster = cluster
         self._backend = backend
+        self._storage = storage
         self._namespace = namespace
         self._runs = runs
         self._output = output
@@ -165,7 +172,8 @@ class JobDeployer:
         name = self._job_name or request.name
         names.check_name(name)
         labels = {**self._labels, known.ID: name}
-        request = replace(request, patches=(*request.patches, *self._patches))
+        patches = (*request.patches, *self._patches, *self._storing(name, request))
+        request = replace(request, patches=patches)
         template = pod_template(
             request,
             self._knobs,
@@ -196,14 +204,17 @@ class JobDeployer:
         job = self._complete(manifests, mutators)
         if self._output:
             sys.stdout.write(json.dumps(job, indent=2) + "\n")
+        storage = self._storage()
+        own = (*secrets, *owned.secrets_of((*self._patches, self._knobs)))
+        signed = () if storage is None else outputs.signed(storage, job)
         try:
             made = self._cluster.create(collection(job["metadata"]["namespace"]), job)
         except errors.ClusterError as exc:
             raise refusal(exc, job) from exc
-        run = JobRun(self._cluster, made, backend=self._backend)
+        run = JobRun(self._cluster, made, backend=self._backend, storage=self._storage)
         try:
-            own = (*secrets, *owned.secrets_of((*self._patches, self._knobs)))
-            owned.create(self._cluster, made, own)
+            owned.create(self._cluster, made, own)  # before a node looks for them
+            self._let_store(made, signed)
             _await_pod(run)
         except BaseException:
             run.delete()
@@ -284,6 +295,21 @@ class JobDeployer:
         if self.run is None:
             raise errors.InputError(f"{self!r} has deployed nothing yet")
         return self.run
+
+    def _let_store(self, job: Mapping[str, Any], signed: Sequence[OwnedSecret]) -> None:
+        """Gives pods what they store their outputs with; who may not, has them kept in the pod."""
+        try:
+            owned.create(self._cluster, job, signed)
+        except errors.ClusterDenied as exc:
+            logger.warning("%s; so outputs stay in the pod until they are fetched", exc)
+
+    def _storing(self, name: str, request: DeployRequest) -> tuple[PodPatch, ...]:
+        """What a pod needs to store its outputs; of several, each would write over the others'."""
+        storage = self._storage() if request.keeper and self._runs == 1 else None
+        if storage is None or not (request.outputs or request.returns):
+            return ()
+        content = (request.image, request.command, request.args)
+        return (outputs.storing(storage, name, content),)
 
     def _job(self, name: str, template: Mapping[str, Any]) -> dict[str, Any]:
         spec: dict[str, Any] = {

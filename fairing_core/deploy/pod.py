@@ -61,6 +61,8 @@ def pod_template(
         env.update(FAIRING_RESULT=RESULT, FAIRING_RESULT_LIMIT=str(RESULT_LIMIT))
     if keeper and (request.outputs or request.returns):
         env["FAIRING_KEEP"] = f"{keep:g}"
+        if timeout is not None:
+            env["FAIRING_TIMEOUT"] = f"{timeout:g}"
     if request.outputs:
         env["FAIRING_OUTPUTS"] = json.dumps(request.outputs)
     main = {

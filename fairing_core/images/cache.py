@@ -13,6 +13,7 @@ import json
 import os
 import re
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -132,10 +133,16 @@ class Cache:
         with suppress(OSError):
             self._make(self._folder)
             Path(stamp).touch(0o600)
-            for path in Path(self._folder).glob("*/*"):
+            for path in self.entries():
                 with suppress(OSError):
-                    if _ENTRY.match(path.name) and now - path.stat().st_mtime > _KEPT_SECONDS:
+                    if now - path.stat().st_mtime > _KEPT_SECONDS:
                         path.unlink()
+
+    def entries(self) -> Iterator[Path]:
+        """The files of all entries, and nothing else."""
+        if self._folder is not None:
+            found = Path(self._folder).glob("*/*")
+            yield from (path for path in found if _ENTRY.match(path.name))
 
     def _make(self, folder: str) -> None:
         assert self._folder is not None

@@ -160,6 +160,17 @@ class _Once(Generic[_K, _V]):
         return answer
 
 
+def in_config(content: bytes, ref: ImageRef, where: str) -> Credentials | None:
+    """What a config.json, or a pull secret, has for the repository of `ref`; no helper is asked.
+
+    Raises:
+        SettingsError: it can't be understood; `where` says in the message whose it is.
+    """
+    file = _parsed(Path(where), content)
+    known = (_in_entry(file.auths[key], key, file.path) for key in _matching(file.auths, ref))
+    return next((entry for entry in known if entry), None)
+
+
 # --- which entry ----------------------------------------------------------------------------------
 
 
@@ -211,6 +222,11 @@ def _read(path: Path) -> _AuthFile | None:
         return None
     except OSError as exc:
         raise _unfit(path, f"can't be read ({exc.strerror}); mend that, or move it away") from exc
+    return _parsed(path, content)
+
+
+def _parsed(path: Path, content: bytes) -> _AuthFile:
+    """What a file's content says; errors don't quote it."""
     try:
         table = json.loads(content) if content.strip() else {}
     except (ValueError, RecursionError) as exc:  # they carry the content

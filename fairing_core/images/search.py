@@ -191,10 +191,9 @@ class PythonSearch:
         return hops if hops and self._tree.get(hops[0]) else []
 
     def _told(self, hops: list[str]) -> str | None:
-        names = (_VERSION.fullmatch(posixpath.basename(hop)) for hop in hops)
-        versions = [name[1] for name in names if name]
+        versions = filter(None, (python_named(posixpath.basename(hop)) for hop in hops))
         venvs = (self._venvs.get(_beside(posixpath.dirname(hop))) for hop in hops)
-        return next(iter(versions), None) or next(filter(None, venvs), None)
+        return next(versions, None) or next(filter(None, venvs), None)
 
     def _library(self, hops: list[str]) -> str | None:
         for hop in hops:
@@ -238,6 +237,16 @@ class LibcSearch:
     def found(self) -> str | None:
         """Family and version, None for neither glibc nor musl."""
         return self._found
+
+
+def python_named(name: str) -> str | None:
+    """The X.Y that a program's name tells.
+
+    >>> python_named("python3.11"), python_named("python3")
+    ('3.11', None)
+    """
+    found = _VERSION.fullmatch(name)
+    return found[1] if found else None
 
 
 def _is_number(text: str) -> bool:

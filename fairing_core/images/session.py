@@ -26,6 +26,7 @@ class Session:
         access: how registries are reached, by ``host[:port]``.
         registry_for: gives the plugin that knows a host, for what the user's keychain lacks.
         cache: by default the user's.
+        keychain: by default the user's.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Session:
         access: Mapping[str, RegistryAccess],
         registry_for: Callable[[str], Registry | None] | None = None,
         cache: Cache | None = None,
+        keychain: Keychain | None = None,
     ) -> None:
         self.cache = Cache.of_user() if cache is None else cache
         self._access = access
@@ -40,6 +42,7 @@ class Session:
         self._route = route
         self._pool = http.Pool(route)
         self._registry_for = registry_for
+        self._given = keychain
         self._remotes: dict[str, Remote] = {}
 
     def __enter__(self) -> Session:
@@ -79,6 +82,8 @@ class Session:
 
     @functools.cached_property
     def _keychain(self) -> Keychain:
+        if self._given is not None:
+            return self._given
         from fairing_core.images.keychain import Keychain  # not for registries that ask nobody
 
         return Keychain(fallback=_asking(self._registry_for))

@@ -121,7 +121,10 @@ class LocalRuns:
         names = list(self._names())
         close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
         hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else "."
-        return f"{hint} It may have expired; 'fairing ps' lists the {len(names)} there are"
+        return (
+            f"{hint} It may have expired, or be another backend's (-b NAME); 'fairing ps' lists "
+            f"the {len(names)} there are"
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.root)!r})"

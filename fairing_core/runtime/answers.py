@@ -25,9 +25,9 @@ __version__ = "0"
 _PUBLIC = (  # noqa: SIM905 - as a literal it would fill half a page
     "Artifact BackendInterface BuildContext BuildRequest Builder Built Check ContextFile "
     "Credentials DeployRequest Deployer Diagnosis Event FairingError KubernetesBackend "
-    "LocalBackend Outcome PLUGIN_API Plan PodPatch Preprocessor Registry RunHandle RunStatus "
-    "Runs Snapshot Source Step Storage StoredObject TrainJob config errors get_run hookimpl "
-    "k8s_utils list_runs"
+    "LocalBackend Outcome OwnedSecret PLUGIN_API Plan PodPatch Preprocessor Registry "
+    "RegistryAccess RunHandle RunStatus Runs Snapshot Source Step Storage StoredObject TrainJob "
+    "config errors get_run hookimpl k8s_utils list_runs"
 ).split()
 __all__ = list(_PUBLIC)
 
@@ -179,6 +179,11 @@ _ERRORS = {
     "UntrustedRegistry": "RegistryError",
     "RegistryDenied": "RegistryError PermissionError",
     "ImageNotFound": "RegistryError LookupError",
+    "StorageError": "FairingError OSError",
+    "StorageUnreachable": "StorageError ConnectionError",
+    "StorageDenied": "StorageError PermissionError",
+    "StoredObjectNotFound": "StorageError LookupError",
+    "BuildError": "FairingError",
     "ClusterError": "FairingError OSError",
     "NoCluster": "ClusterError",
     "ClusterUnreachable": "ClusterError ConnectionError",

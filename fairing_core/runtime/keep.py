@@ -11,9 +11,11 @@ outside while the program is over and the container still there:
     python keep.py release                ends the container
 
 FAIRING_OUTPUTS holds the paths, folders and patterns that are kept (JSON), relative to where the
-program starts; FAIRING_KEEP the seconds for which they are. A first line says that the program
-starts, and where something is kept, a last one that it has ended, on stdout and on stderr, after
-SIGN; a log without the first was rotated. Ends with the program's exit code (128 + n for signal n).
+program starts; FAIRING_KEEP the seconds for which they are, and FAIRING_TIMEOUT those after which
+the pod fails whatever its program's end was. Where FAIRING_STORE_URL is set, they are written there
+(PUT) as one object, and kept only if that fails. A first line says that the program starts, and
+where something is kept, a last one that it has ended, on stdout and on stderr, after SIGN; a log
+without the first was rotated. Ends with the program's exit code (128 + n for signal n).
 
 Standard library only, Python 3.8.
 """
@@ -32,8 +34,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 SIGN = "\x1e[fairing: "
+STORE = "FAIRING_STORE_URL"
+BUNDLE = b"fairing outputs 1 "  # then the length of the index, a line end, the index, and the files
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # a shell's
 _ROOMS = ("/tmp", "/dev/shm", ".")  # noqa: S108 - the container is nobody else's; after TMPDIR
+_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)  # by this Python; a shell could not undo it
+_PLACE = "/etc/resolv.conf"  # which a node writes when it makes the pod's place, before it pulls
+_MARGIN = 10.0, 0.5  # seconds in which a node sees an end, and of the timeout at the most
+_CHANCE = 2.0  # seconds for who waits already, however near the timeout is
 _PAUSE = 0.05  # seconds
 _BLOCK = 1 << 20
 
@@ -60,16 +68,17 @@ class _Run:
         self._child = 0
         self._is_stopped = False
         self._home = os.getcwd()
+        self._began = time.time()
 
     def whole(self, command: list[str]) -> int:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
             signal.signal(number, self._hand_on)
-        environment = dict(os.environ)
+        environment = {key: value for key, value in os.environ.items() if key != STORE}
         if os.environ.get("FAIRING_RESULT") and _made_room():
             environment["FAIRING_RESULT_LARGE"] = os.path.join(_room(), "result.json")
         _say("the program starts")
         try:
-            self._child = os.posix_spawnp(command[0], command, environment)
+            self._child = os.posix_spawnp(command[0], command, environment, setsigdef=_IGNORED)
         except OSError as exc:
             sys.stderr.write(f"{command[0]} can't be started: {exc.strerror}\n")
             return NOT_FOUND if isinstance(exc, FileNotFoundError) else NOT_EXECUTABLE
@@ -77,7 +86,10 @@ class _Run:
             os.kill(self._child, signal.SIGTERM)
         code = self._end()
         if not self._is_stopped:
-            self._keep(code)
+            try:
+                self._keep(code)
+            except OSError as exc:  # no room on the disk, for one: no fault of the program
+                sys.stderr.write(f"its outputs can't be kept: {exc.strerror}: {exc.filename}\n")
         return code
 
     def _hand_on(self, number: int, frame: object) -> None:
@@ -109,8 +121,10 @@ class _Run:
         if not index:
             return
         _write("index.json", _json().dumps(index))
-        seconds = float(os.environ.get("FAIRING_KEEP") or 0)
-        until = time.time() + seconds
+        if os.environ.get(STORE) and self._stored(index):
+            return
+        now, seconds = time.time(), float(os.environ.get("FAIRING_KEEP") or 0)
+        until = min(now + seconds, max(self._last_moment(), now + _CHANCE))
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until))
         size = sum(entry["size"] for entry in index)
         many = f"{len(index)} outputs, {size} bytes, are kept until {moment}"
@@ -118,6 +132,55 @@ class _Run:
         released = os.path.join(_room(), "released")
         while not self._is_stopped and time.time() < until and not os.path.exists(released):
             time.sleep(_PAUSE)
+
+    def _stored(self, index: list[dict[str, Any]]) -> bool:
+        """Whether the outputs are in the store now."""
+        import http.client
+        import urllib.parse
+
+        entries = [entry for entry in index if not entry.get("error")]
+        told = _json().dumps({"run": os.environ.get("FAIRING_RUN_UID"), "files": entries}).encode()
+        head = BUNDLE + b"%d\n" % len(told) + told
+        size = len(head) + sum(entry["size"] for entry in entries)
+        try:
+            url = urllib.parse.urlsplit(os.environ[STORE])
+            secure = url.scheme == "https"
+            kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+            there = kind(url.netloc, timeout=60)
+            path = urllib.parse.urlunsplit(("", "", url.path or "/", url.query, ""))
+            there.request("PUT", path, self._bundle(head, entries), {"Content-Length": str(size)})
+            status = there.getresponse().status
+            there.close()
+        except (OSError, ValueError, http.client.HTTPException) as exc:
+            fault = type(exc).__name__  # its text may have the URL, which is a secret
+        else:
+            if 200 <= status < 300:
+                return True
+            fault = f"HTTP {status}"
+        sys.stderr.write(f"fairing: the outputs can't be stored ({fault}), so they are kept here\n")
+        return False
+
+    def _bundle(self, head: bytes, entries: list[dict[str, Any]]) -> Iterator[bytes]:
+        yield head
+        for entry in entries:
+            left = entry["size"]
+            with open(entry["at"], "rb") as file:
+                while left and not self._is_stopped:
+                    block = file.read(min(left, _BLOCK))
+                    if not block:
+                        raise OSError("a file has changed")
+                    left -= len(block)
+                    yield block
+
+    def _last_moment(self) -> float:
+        """When the container has to have ended, for the cluster not to end the pod as too late."""
+        timeout = float(os.environ.get("FAIRING_TIMEOUT") or "inf")
+        began = self._began
+        with contextlib.suppress(OSError):
+            made = os.stat(_PLACE).st_mtime
+            if began - timeout < made < began:  # else it is not of this pod
+                began = made
+        return began + timeout - min(_MARGIN[0], timeout * _MARGIN[1])
 
 
 def _say(told: str) -> None:

@@ -1,4 +1,4 @@
-"""What authors of backends test with.
+"""What authors of plugins test with.
 
 from fairing_core.testing import BackendConformance
 
@@ -9,5 +9,15 @@ class TestLab(BackendConformance):
 from __future__ import annotations
 
 from fairing_core.testing.backend import BackendConformance
+from fairing_core.testing.builder import BuilderConformance
+from fairing_core.testing.folder import FolderStorage
+from fairing_core.testing.registry import RegistryConformance
+from fairing_core.testing.storage import StorageConformance
 
-__all__ = ["BackendConformance"]
+__all__ = [
+    "BackendConformance",
+    "BuilderConformance",
+    "FolderStorage",
+    "RegistryConformance",
+    "StorageConformance",
+]

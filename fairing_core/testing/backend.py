@@ -242,7 +242,9 @@ class BackendConformance(_RunClauses):
         assert _answer(made.registry) is None or isinstance(_answer(made.registry), Registry)
         assert isinstance(_answer(made.base_image), str | None)
         assert all(isinstance(one, PodPatch) for one in made.pod_patches("train", "image"))
-        assert all(isinstance(one, Check) for one in made.check())
+        for check in made.check():
+            assert isinstance(check, Check)
+            assert check.ok or check.detail, f"{check.name}: what is amiss, and what to do?"
 
     def test_it_runs_jobs_or_says_that_it_can_not(self) -> None:
         if self.can_run:

@@ -56,16 +56,17 @@ def _start(bench: Bench, name: str) -> None:
     bench.processes.start("dockerd", command, part=name)
 
 
-def _ready(bench: Bench, name: str) -> str | None:
+def asked(path: Path) -> str | None:
+    """None when an engine answers at the socket `path`, else what it said."""
     connection = http.client.HTTPConnection("localhost", timeout=5)
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.settimeout(5)
     try:
-        connection.sock.connect(str(socket_of(bench)))
+        connection.sock.connect(str(path))
         connection.request("GET", "/_ping")
         status = connection.getresponse().status
     except OSError as exc:
-        return f"{socket_of(bench)}: {exc}"
+        return f"{path}: {exc}"
     finally:
         connection.close()
     return None if status == 200 else f"/_ping answered {status}"
@@ -86,7 +87,7 @@ PART = Part(
     name="docker",
     about="Debian's dockerd, on its own socket and data root",
     start=_start,
-    ready=_ready,
+    ready=lambda bench, name: asked(socket_of(bench)),
     stop=_stop,
     environment=_environment,
     debian=("docker.io", "busybox-static"),

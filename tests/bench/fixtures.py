@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.bench import bases, buildah, kaniko, machine, parts, registry
+from tests.bench import bases, buildah, kaniko, machine, parts, podman, registry
 from tests.bench.base_pip import LAYOUT as WITH_PIP
 from tests.bench.bases import Base
 from tests.bench.bench import Bench
@@ -42,6 +42,7 @@ PARTS = {
     "base_ml": "bases",
     "base_pip": "base-pip",
     "docker_engine": "docker",
+    "podman_engine": "podman",
     "cluster": "kubernetes",
     "profile": "kubernetes",
     "kaniko_image": "kaniko",
@@ -190,12 +191,13 @@ def minio(bench: Bench) -> Store:
 @pytest.fixture
 def docker_engine(bench: Bench) -> Iterator[DockerClient]:
     """A client of the bench's own Docker engine. It has no bridge: network_mode="host"."""
-    import docker
+    yield from _engine(bench, "docker_engine", socket_of(bench))
 
-    require(bench, PARTS["docker_engine"])
-    client = docker.DockerClient(base_url=f"unix://{socket_of(bench)}", timeout=60)
-    yield client
-    client.close()
+
+@pytest.fixture
+def podman_engine(bench: Bench) -> Iterator[DockerClient]:
+    """A client of the bench's own Podman, by Docker's API. It has no bridge either."""
+    yield from _engine(bench, "podman_engine", podman.socket_of(bench))
 
 
 @pytest.fixture
@@ -236,6 +238,15 @@ def _registry(bench: Bench, fixture: str, prefix: str) -> registry.Registry:
     part = PARTS[fixture]
     require(bench, part)
     return replace(registry.named(part).at(bench), prefix=prefix)
+
+
+def _engine(bench: Bench, fixture: str, path: Path) -> Iterator[DockerClient]:
+    import docker
+
+    require(bench, PARTS[fixture])
+    client = docker.DockerClient(base_url=f"unix://{path}", timeout=60)
+    yield client
+    client.close()
 
 
 def _base(bench: Bench, fixture: str) -> Base:

@@ -71,7 +71,7 @@ class Store:
     def session(self, *actions: str, on: Sequence[str], seconds: int = 900) -> Store:
         """The store by temporary credentials, which may do those of our actions; 900 s at least."""
         told = self.client("sts").assume_role(
-            RoleArn="arn:bench:role",  # asked for, and then not used
+            RoleArn="arn:aws:iam::0:role/bench",  # asked for, and then not used
             RoleSessionName="bench",
             DurationSeconds=seconds,
             Policy=minio_users.policy(actions, on),

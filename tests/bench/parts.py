@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.bench import base_pip, bases, buildah, docker, kaniko, minio, registry
+from tests.bench import base_pip, bases, buildah, docker, kaniko, minio, podman, registry
 from tests.bench.kubernetes import cluster, minio_pod
 from tests.bench.part import Part
 
@@ -11,6 +11,7 @@ PARTS: tuple[Part, ...] = (
     bases.BASES,
     base_pip.BASE_PIP,
     docker.PART,
+    podman.PODMAN,
     *cluster.PARTS,
     kaniko.KANIKO,
     buildah.BUILDAH,

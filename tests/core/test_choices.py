@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from fairing_core import BackendInterface, BuildRequest, DeployRequest, TrainJob, errors, hookimpl
+from fairing_core import (
+    BackendInterface,
+    BuildContext,
+    BuildRequest,
+    DeployRequest,
+    TrainJob,
+    errors,
+    hookimpl,
+)
 from fairing_core.build.append import AppendBuilder
 from fairing_core.choices import Choices
 from fairing_core.plugins import Plugins
@@ -142,7 +150,9 @@ def test_an_unknown_part_is_an_error_that_lists_the_known_ones(here: Path, role:
 
 
 def test_where_nobody_names_a_builder_it_is_append(here: Path) -> None:
-    assert isinstance(choices(backend="lab").builder(None), AppendBuilder)  # type: ignore[arg-type]
+    context = BuildContext((), ("python3", "x.py"), digest="sha256:00")
+    request = BuildRequest(context, base_image="lab/base", registry="lab.example")
+    assert isinstance(choices(backend="lab").builder(request), AppendBuilder)
 
 
 def test_a_backend_without_images_leaves_out_what_belongs_to_them(here: Path) -> None:

@@ -18,6 +18,8 @@ FIELDS: dict[type, dict[str, Any]] = {
     errors.WaitTimeout: {"uri": "fairing://a/b/c/d", "status": "running"},
     errors.RunFailed: {"uri": "fairing://a/b/c/d", "returncode": 3, "type": "ValueError"},
     errors.RegistryError: {"host": "localhost:5000", "status": 403, "code": "DENIED"},
+    errors.StorageError: {"url": "s3://lab/x", "status": 404, "code": "NoSuchKey"},
+    errors.BuildError: {"kind": "run-failed", "tail": "exit status 7\n"},
     errors.RunError: {"uri": "fairing://a/b/c/d"},
 }
 

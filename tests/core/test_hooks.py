@@ -58,7 +58,7 @@ class Runner:
 
 
 class Store:
-    put = open = stat = list = delete = pod_access = print
+    url = put = open = stat = list = delete = pod_access = signed_url = print
 
 
 class Hub:

@@ -22,7 +22,6 @@ class Terminal(io.StringIO):
         ("pushed", TRAFFIC, "pushed: 85.8 MB sent (107.2 MB/s); layers: 13 mounted"),
         ("pushed", {**TRAFFIC, "sent": 0}, "pushed: nothing is new"),
         ("copying", {"bytes": 1_300_000_000, "to": "b.example"}, "copying 1.3 GB of the base to"),
-        ("build-log", {"line": "STEP 1/2: FROM x"}, "STEP 1/2: FROM x"),
         ("supplying", {"way": "stdin", "bytes": 900}, "the context, 900 B, travels by stdin"),
         ("stored", {"url": "s3://a", "bytes": 9, "sent": 9}, "the context, 9 B, is stored"),
         (
@@ -30,6 +29,8 @@ class Terminal(io.StringIO):
             {"url": "s3://a", "bytes": 9, "sent": 0},
             "the context, 9 B, was stored already",
         ),
+        ("pulled", {"image": "a/b:1", "bytes": 5_000_000, "seconds": 1.0}, "pulled a/b:1, 5.0 MB"),
+        ("build-log", {"line": "Step 1/4 : FROM a"}, "Step 1/4 : FROM a"),
         ("built", {"image": "a/b@sha256:c"}, "built a/b@sha256:c"),
         ("submitted", {"uri": "fairing://a/b/c/d"}, "started fairing://a/b/c/d"),
     ],
@@ -46,6 +47,16 @@ def test_a_pipe_sees_no_line_that_is_rewritten() -> None:
     Progress(stream).step("pushing", **TRAFFIC)
     Progress(stream).step("uploading", sent=1, total=2)
     assert stream.getvalue() == ""
+
+
+def test_a_terminal_sees_a_pull_in_one_line_and_a_build_s_lines_dim() -> None:
+    stream = Terminal()
+    progress = Progress(stream)
+    progress.step("pulling", image="a/b:1", bytes=1_000_000, total=5_000_000)
+    progress.step("build-log", line="Step 1/4 : FROM a")
+    first, second = stream.getvalue().split("\r")[1:]
+    assert "pulling a/b:1: 1.0 MB of 5.0 MB" in first
+    assert second == "\033[K\033[2mStep 1/4 : FROM a\033[0m\n"
 
 
 def test_a_terminal_sees_how_far_it_is_and_then_the_end_in_its_place() -> None:

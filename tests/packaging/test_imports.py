@@ -22,11 +22,13 @@ print(json.dumps(sorted(sys.modules)))
 
 REFUSED = """
 from fairing_core import TrainJob
-from fairing_core.errors import Unsupported
+from fairing_core.errors import NoCluster, Unsupported
 try:
     TrainJob(len, args=("abc",), backend="{backend}").submit()
 except Unsupported as error:
     assert "fairing-{backend}" in str(error), error
+except NoCluster as error:
+    assert "there is no kubeconfig" in str(error), error
 else:
     raise AssertionError("it ran")
 """
@@ -108,3 +110,24 @@ def test_a_plugin_installs_alone(member: str, wheels: Wheels, environments: Envi
     absent = {"aws": "google.cloud", "gcp": "boto3", "onprem": "google.cloud"}[member]
     find = f"import importlib.util as u; print(u.find_spec({absent.partition('.')[0]!r}))"
     assert environment.python(find).stdout == "None\n"
+
+
+def test_onprem_alone_has_its_store_and_no_other_clouds_sdk(
+    wheels: Wheels, environments: Environments
+) -> None:
+    environment = environments.having(wheels.ours("fairing-core"), wheels.ours("fairing-onprem"))
+    modules = loaded(
+        environment,
+        "from fairing_onprem import OnPremBackend\n"
+        "import sys; assert 'boto3' not in sys.modules\n"
+        "backend = OnPremBackend(endpoint_url='http://minio:9000', access_key='a', secret_key='b',"
+        " image_registry='registry.lab.example/ml')\n"
+        "assert backend.registry().repository('x') == 'registry.lab.example/ml/x'\n"
+        "assert 'boto3' not in sys.modules\n"
+        "store = backend.storage()\n"
+        "assert store.signed_url(store.url('a'), seconds=60).startswith('http://minio:9000/')",
+    )
+    assert "boto3" in modules
+    assert not modules & {"docker", "google", "google.cloud", "kubernetes"}
+    find = "import importlib.util as u; print([u.find_spec(n) for n in ('docker', 'google')])"
+    assert environment.python(find).stdout == "[None, None]\n"

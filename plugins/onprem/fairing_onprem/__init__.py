@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fairing_onprem.backend import OnPremBackend as OnPremBackend
+    from fairing_onprem.registry import PlainRegistry as PlainRegistry
+    from fairing_onprem.s3 import MinioContextSource as MinioContextSource
+    from fairing_onprem.s3 import S3Store as S3Store
 
-__all__ = ["OnPremBackend"]
+_ROOMS = {
+    "MinioContextSource": "s3",
+    "OnPremBackend": "backend",
+    "PlainRegistry": "registry",
+    "S3Store": "s3",
+}
+
+__all__ = ["MinioContextSource", "OnPremBackend", "PlainRegistry", "S3Store"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from fairing_onprem import backend
-
-    return getattr(backend, name)
+    return getattr(importlib.import_module(f"{__name__}.{_ROOMS[name]}"), name)

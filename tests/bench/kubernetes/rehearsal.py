@@ -21,7 +21,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.bench import docker, lifecycle, machine, oci, parts
+from tests.bench import docker, lifecycle, machine, oci, parts, podman
 from tests.bench.bench import Bench, BenchError
 from tests.bench.kubernetes import leftovers, network
 from tests.bench.kubernetes.client import Cluster
@@ -55,6 +55,7 @@ def look(bench: Bench) -> Sight:
     groups = machine.cgroups(docker.cgroup_of(bench))
     seen["cgroups"] = [str(each) for each in groups]
     seen["processes"] = [str(pid) for pid in bench.processes.strays()]
+    seen["containers"] = [path for path in _containers() if f"{bench.run}/" in path]
     seen["files"] = [str(each) for each in (bench.run,) if each.exists()]
     return seen
 
@@ -117,17 +118,23 @@ def refused(bench: Bench) -> str:
     return ""
 
 
-def run_a_container(bench: Bench) -> None:
-    """Leaves a container of the Docker engine running; it does not end by SIGTERM."""
+def run_containers(bench: Bench) -> None:
+    """Leaves a container of each engine running; they do not end by SIGTERM."""
+    for path in (docker.socket_of(bench), podman.socket_of(bench)):
+        _run_a_container(path)
+
+
+def _run_a_container(path: Path) -> None:
     from docker import DockerClient
 
+    name = "bench.invalid/sleeper"  # without a host, Podman would ask the internet for it
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as tar:
         oci.add(tar, "busybox", Path("/bin/busybox").read_bytes(), mode=0o755)
-    with contextlib.closing(DockerClient(base_url=f"unix://{docker.socket_of(bench)}")) as client:
-        client.api.import_image_from_data(made.getvalue(), "sleeper", "1")
+    with contextlib.closing(DockerClient(base_url=f"unix://{path}")) as client:
+        client.api.import_image_from_data(made.getvalue(), name, "latest")
         command = ["/busybox", "sleep", "600"]
-        client.containers.run("sleeper:1", command, network_mode="host", detach=True)
+        client.containers.run(name, command, network_mode="host", detach=True)
 
 
 def rehearse(bench: Bench) -> dict[str, Sight | str | int]:
@@ -138,7 +145,7 @@ def rehearse(bench: Bench) -> dict[str, Sight | str | int]:
     with knocking():
         lifecycle.up(bench, PARTS)
         told["first"] = answer(bench)
-    run_a_container(bench)
+    run_containers(bench)
     told["while"] = look(bench)
     crash(bench)
     knock(*NOBODY)
@@ -147,7 +154,7 @@ def rehearse(bench: Bench) -> dict[str, Sight | str | int]:
     told["refused"] = refused(Bench(bench.cache, bench.run.with_name("second")))
     lifecycle.up(bench, PARTS)
     told["second"] = answer(bench)
-    run_a_container(bench)
+    run_containers(bench)
     knock(*NOBODY)
     told["left after"] = left()
     lifecycle.down(bench, PARTS)
@@ -175,6 +182,14 @@ def stand_for_a_machine(folder: Path) -> None:
         ip route add default via 192.0.2.1
     """
     _run(["sh", "-ec", way_out])
+
+
+def _containers() -> Iterator[str]:
+    """Command lines of what looks after Podman's containers: it is nobody's child."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended
+            if (words := path.read_text().split("\0"))[0].endswith("conmon"):
+                yield " ".join(words)
 
 
 def _run(command: list[str]) -> str:

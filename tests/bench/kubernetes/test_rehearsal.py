@@ -68,6 +68,7 @@ def test_a_second_bench_is_told_whose_the_addresses_are(rehearsal: dict[str, Any
         "places",
         "cgroups",
         "processes",
+        "containers",
         "files",
     ],
 )
@@ -81,5 +82,5 @@ def test_the_rehearsal_saw_what_there_is_to_leave(rehearsal: dict[str, Any]) -> 
     seen = rehearsal["while"]
     assert any(network.VETH in line for line in seen["links"])
     assert any(line.startswith("blackhole") for line in seen["routes"])
-    for what in ("mounts", "places", "cgroups", "processes", "files"):
+    for what in ("mounts", "places", "cgroups", "processes", "containers", "files"):
         assert len(seen[what]) > len(rehearsal["before"][what])

@@ -102,7 +102,11 @@ def _meta(name: str, labels: Mapping[str, str] | None = None) -> Object:
         "namespace": "test",
         "uid": str(uuid.uuid4()),
         "creationTimestamp": NOW,
-        "labels": {"app.kubernetes.io/managed-by": "fairing", **(labels or {})},
+        "labels": {
+            "app.kubernetes.io/managed-by": "fairing",
+            "fairing-deployer": "job",
+            **(labels or {}),
+        },
     }
 
 
@@ -273,13 +277,16 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _matching(api: Api, path: str, query: Mapping[str, str]) -> list[Object]:
-    wanted = dict(pair.split("=") for pair in query.get("labelSelector", "").split(",") if pair)
+    words = [word for word in query.get("labelSelector", "").split(",") if word]
+    wanted = dict(word.split("=") for word in words if "=" in word)
+    named = {word for word in words if "=" not in word}
     uid = query.get("fieldSelector", "").partition("involvedObject.uid=")[2]
     return [
         one
         for at, one in api.objects.items()
         if at.rpartition("/")[0] == path
         and wanted.items() <= (one["metadata"].get("labels") or {}).items()
+        and named <= (one["metadata"].get("labels") or {}).keys()
         and (not uid or one["involvedObject"]["uid"] == uid)
     ]
 

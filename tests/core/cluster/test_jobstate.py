@@ -93,6 +93,11 @@ def test_the_last_attempt_decides_and_of_replicas_the_one_that_failed() -> None:
         (job("Failed"), [], "its pod was deleted"),
         (job("Complete"), [], "its pods are gone"),
         (job(cancelled=True, suspend=True), [], "cancelled before it started"),
+        (
+            job("Failed", cancelled=True),
+            [pod(ended(143), reason="DeadlineExceeded")],
+            "it was cancelled",
+        ),
     ],
 )
 def test_an_end_that_the_exit_code_does_not_explain_has_a_reason(

@@ -109,14 +109,25 @@ def test_what_a_failed_function_wrote_comes_home(project: Path) -> None:
     assert [one.content.read_text() for one in run.artifacts()] == ["a"]
 
 
+def end_unfetched(run: RunHandle) -> RunStatus:
+    deadline = time.monotonic() + 60
+    while not (status := run.status).is_terminal:  # looking fetches nothing
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    return status
+
+
+def test_a_run_in_time_is_not_too_late_for_being_kept(script: Path) -> None:
+    run = submitted(script, timeout=25)
+    assert end_unfetched(run) is RunStatus.SUCCEEDED
+    assert run.why() is None
+
+
 def test_nobody_comes_in_time(project: Path, script: Path) -> None:
     run = submitted(script, keep=1)
     late = submitted(function(project, "return 'y' * 5_000"), outputs=(), keep=0.5)
     for one in (run, late):
-        deadline = time.monotonic() + 60
-        while not one.status.is_terminal:  # looking fetches nothing
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        end_unfetched(one)
     with pytest.raises(errors.ResultUnavailable, match="keep=3600"):
         run.artifacts()
     with pytest.raises(errors.ResultUnavailable, match="was not fetched while its pod was kept"):

@@ -8,14 +8,21 @@ import sys
 import sysconfig
 import textwrap
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from fairing_core import list_runs
+from tests.bench import tiny
 from tests.bench.bases import Base
+from tests.bench.bench import Bench
+from tests.bench.docker import socket_of
 from tests.bench.kubernetes.client import Cluster
 from tests.bench.registry import Registry
 from tests.core.cluster.conftest import Lab
+
+if TYPE_CHECKING:
+    from docker import DockerClient
 
 ROOT = Path(__file__).parents[3]
 FAIRING = Path(sys.executable).with_name("fairing")
@@ -77,6 +84,51 @@ def test_the_program_of_every_tutorial_leaves_with_the_functions_result(
     (pod,) = json.loads(lab.bench.kubectl("get", "pods", "-o", "json"))["items"]
     limits = pod["spec"]["containers"][0]["resources"]["limits"]
     assert limits == {"cpu": "1", "memory": "1997159792640m"}  # 1.86Gi, as the server writes it
+
+
+WITH_PACKAGES = """
+import fairing_core as fairing
+
+def train():
+    import tiny
+    return tiny.__file__
+
+fairing.config.set_preprocessor("function", input_files=["requirements.txt", "wheels"])
+fairing.config.set_builder("docker", base_image=BASE, registry=REGISTRY, host=HOST, network="host")
+fairing.config.set_deployer("job", namespace=NAMESPACE)
+print(fairing.config.fn(train)().result())
+"""
+
+
+def test_an_engine_installs_the_packages_of_a_function(
+    project: Path,
+    lab: Lab,
+    bench: Bench,
+    docker_engine: DockerClient,
+    cluster_registry: Registry,
+    base_pip: Base,
+) -> None:
+    names = {
+        "BASE": base_pip.at(cluster_registry),
+        "REGISTRY": f"{cluster_registry.name}/{cluster_registry.prefix}",
+        "HOST": f"unix://{socket_of(bench)}",
+        "NAMESPACE": lab.namespace,
+    }
+    head = "".join(f"{name} = {value!r}\n" for name, value in names.items())
+    (project / "wheels").mkdir()
+    (project / "wheels" / tiny.WHEEL).write_bytes(tiny.wheel())
+    (project / "requirements.txt").write_text("--no-index\n--find-links wheels\ntiny\n")
+    (project / "packages.py").write_text(head + WITH_PACKAGES)
+    done = program(project, sys.executable, "packages.py")
+    said, path = done.stdout.splitlines()
+    assert said == tiny.SAYS
+    assert path.endswith("-packages/tiny.py")
+    assert "Step 1/" in done.stderr
+    assert "pushed: " in done.stderr
+    for image in docker_engine.images.list():
+        for tag in image.tags:
+            if names["REGISTRY"] in tag:
+                docker_engine.images.remove(tag)
 
 
 def test_the_command_line_from_run_to_rm(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -218,6 +218,33 @@ def test_a_log_rotated_while_the_connection_was_cut_has_one_gap_line(lab: Lab, w
     assert set(some) <= {"x" * 99 + "\n"}
 
 
+def test_who_is_behind_while_the_log_is_rotated_is_not_left_waiting(lab: Lab) -> None:
+    # Whoever comes to a file's end for the first time once it is rotated is given no more by the
+    # kubelet. It looks every 3 s whether a log has more than 16 MiB, of which 47 bytes a line are
+    # the runtime's (tests/bench says so).
+    code = (
+        "import time\nfor n in range(110_000): print(f'{n:099}')\n"
+        "time.sleep(8)\n"
+        "for n in range(110_000, 130_000): print(f'{n:099}')\n"
+        "time.sleep(8)\n"
+        "for n in range(60): print('late', time.time(), flush=True); time.sleep(0.5)"
+    )
+    run = lab.submit(code)
+    deadline = time.monotonic() + SECONDS
+    while "".join(run.logs(tail=1)) != f"{109_999:099}\n":
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    lines = run.logs(follow=True)
+    first = next(lines)
+    time.sleep(14)
+    came = [(line, time.time()) for line in lines]
+    numbered = [first, *(line for line, _ in came if line.startswith("0"))]
+    assert numbered == [f"{n:099}\n" for n in range(130_000)]
+    waited = [moment - float(line.split()[1]) for line, moment in came if "late" in line]
+    assert len(waited) == 60
+    assert sum(seconds < 2 for seconds in waited) > 30
+
+
 def test_restarts_of_the_container_are_followed(lab: Lab) -> None:
     code = (
         "import pathlib, sys, time; here = pathlib.Path('/mnt/seen')\n"

@@ -108,6 +108,21 @@ def test_the_time_is_over_where_nobody_comes(container: Container) -> None:
     assert run.returncode == 0
 
 
+def test_nothing_is_kept_beyond_the_pods_own_timeout(container: Container) -> None:
+    began = time.monotonic()
+    run = container.start(WRITE, ["a.bin"], keep=60, FAIRING_TIMEOUT="6")
+    run.communicate(timeout=20)
+    assert run.returncode == 0
+    assert 2 <= time.monotonic() - began < 6
+
+
+def test_who_waits_already_has_a_chance_however_near_the_timeout_is(container: Container) -> None:
+    run = container.start(WRITE, ["a.bin"], keep=60, FAIRING_TIMEOUT="0.1")
+    container.index()
+    run.communicate(timeout=20)
+    assert run.returncode == 0
+
+
 @pytest.mark.parametrize("outputs", [[], ["gone.bin"], ["*.txt"]])
 def test_with_nothing_to_keep_it_ends_at_once_and_says_nothing(
     container: Container, outputs: list[str]
@@ -139,6 +154,13 @@ def test_the_exit_code_of_a_signal_is_a_shells(container: Container) -> None:
     run = container.start("import os; os.kill(os.getpid(), 9)")
     run.communicate(timeout=20)
     assert run.returncode == 137
+
+
+def test_a_shells_pipe_ends_as_it_does_elsewhere(container: Container) -> None:
+    script = "yes | head -1; exit ${PIPESTATUS[0]}"
+    run = container.start_command(["bash", "-c", script], ["nothing"])
+    assert run.communicate(timeout=20) == (STARTS + b"y\n", STARTS)
+    assert run.returncode == 128 + signal.SIGPIPE
 
 
 @pytest.mark.parametrize("ends", [True, False])
@@ -185,6 +207,17 @@ def test_children_that_nobody_waits_for_do_not_end_it(container: Container) -> N
 def test_where_nothing_can_be_written_it_runs_all_the_same(container: Container) -> None:
     run = container.start("print('x')", ["a.bin"], TMPDIR="/proc")
     assert run.communicate(timeout=20)[0] == STARTS + b"x\n"
+
+
+def test_where_the_list_can_not_be_written_the_programs_end_is_the_runs(
+    container: Container,
+) -> None:
+    taken = "import os; os.makedirs(os.environ['TMPDIR'] + '/.fairing-keep/index.json.tmp')"
+    run = container.start(f"{WRITE}; {taken}; raise SystemExit(3)", ["a.bin"])
+    err = run.communicate(timeout=20)[1].decode()
+    assert "its outputs can't be kept: Is a directory" in err
+    assert "Traceback" not in err
+    assert run.returncode == 3
 
 
 def test_the_shim_puts_a_large_result_aside_and_the_keeper_keeps_it(container: Container) -> None:

@@ -52,7 +52,7 @@ class S3:
             progress(size)
         return StoredObject(self.url(key), size, digest=digest)
 
-    def open(self, url: str) -> BinaryIO:
+    def open(self, url: str, *, start: int = 0) -> BinaryIO:
         raise NotImplementedError
 
     def stat(self, url: str) -> StoredObject | None:
@@ -90,7 +90,9 @@ class S3:
         ]
         return [PodPatch({}, {"env": env}, secrets=(OwnedSecret("store", keys),))]
 
-    def signed_url(self, url: str, *, seconds: float) -> str | None:
+    def signed_url(
+        self, url: str, *, seconds: float, mode: Literal["read", "write"] = "read"
+    ) -> str | None:
         from dataclasses import replace
 
         signing = replace(self.reader, url=self.pod_url).client()  # as pods call it

@@ -197,7 +197,7 @@ def test_a_store_without_signed_urls_for_an_engine_that_needs_one(
     builds: ClusterBuilds, cluster_registry: Registry, base: str, s3: S3
 ) -> None:
     class Unsigned(S3):
-        def signed_url(self, url: str, *, seconds: float) -> None:
+        def signed_url(self, url: str, *, seconds: float, mode: str = "read") -> None:
             return None
 
     builds.storage = Unsigned(s3.store, s3.reader, s3.bucket)

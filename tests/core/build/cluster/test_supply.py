@@ -3,7 +3,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Sequence
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import pytest
 
@@ -38,7 +38,7 @@ class Shelf:
         progress(size)
         return StoredObject(self.url(key), size, digest=digest)
 
-    def open(self, url: str) -> BinaryIO:
+    def open(self, url: str, *, start: int = 0) -> BinaryIO:
         return io.BytesIO(self.objects[url])
 
     def stat(self, url: str) -> StoredObject | None:
@@ -55,7 +55,9 @@ class Shelf:
     def pod_access(self, mode: str) -> Sequence[PodPatch]:
         return [PodPatch({"serviceAccountName": mode})]
 
-    def signed_url(self, url: str, *, seconds: float) -> str | None:
+    def signed_url(
+        self, url: str, *, seconds: float, mode: Literal["read", "write"] = "read"
+    ) -> str | None:
         return f"https://signed/{seconds:g}" if self.signs else None
 
 

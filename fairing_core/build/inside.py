@@ -1,0 +1,64 @@
+"""What an image in an engine is like inside, learned without running it."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+from typing import Any
+
+from fairing_core.build.engine import Engine, Files
+from fairing_core.images.facts import (
+    Fact,
+    Facts,
+    python_from_config,
+    search_path,
+    user_from_config,
+)
+from fairing_core.images.learn import learn as learn_from
+from fairing_core.images.manifest import Platform
+from fairing_core.images.search import python_named
+
+
+def platform_of(image: Mapping[str, Any]) -> Platform:
+    """What an image runs on."""
+    return Platform.of({key.lower(): image.get(key) for key in ("Os", "Architecture", "Variant")})
+
+
+def learn(
+    engine: Engine, image: Mapping[str, Any], name: str, *, user: str | None, python: bool
+) -> Facts:
+    """Whom an image's program runs as, and which Python it has.
+
+    Args:
+        engine: has the image.
+        image: what the engine says of it.
+        name: what it is called in errors.
+        user: another user than the config's.
+        python: whether its Python has to be known.
+
+    Raises:
+        ImageError: the image has no such user.
+    """
+    inner = dict(image.get("Config") or {})
+    if user is not None:
+        inner["User"] = user
+    config = {"config": inner}
+    wanted: set[Fact] = {"user", "python"} if python else {"user"}
+    owner, version = user_from_config(config), python_from_config(config) if python else None
+    if owner is None or (python and version is None):
+        with engine.opened(image["Id"]) as files:
+            if owner is None:
+                found = learn_from(config, [lambda: files.tar("/etc")], wanted={"user"}, image=name)
+                owner = (found.uid or 0, found.gid or 0)
+            if python and version is None:
+                version = _python(files, search_path(config))
+    return Facts(uid=owner[0], gid=owner[1], python=version, learned=frozenset(wanted))
+
+
+def _python(files: Files, path: list[str]) -> str | None:
+    """The X.Y of the first ``python``, or else ``python3``, by the name that it leads to."""
+    for name in ("python", "python3"):
+        for folder in path:
+            if end := files.end_of(f"/{folder}/{name}"):
+                return python_named(posixpath.basename(end))
+    return None
