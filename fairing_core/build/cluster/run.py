@@ -30,7 +30,7 @@ _POLL = (0.05, 0.5)  # seconds between two looks
 _TAIL = 40  # lines of the log that an error has
 _SHOWN = 12  # of those, in its message
 _LINES = 5_000  # of which the cause is looked for
-_CUT = 15.0  # seconds for a build to notice that nobody feeds it any more
+_CUT = 5.0  # seconds for a build to notice that nobody feeds it any more
 _OLD = 600  # seconds after which a Job that was never started belongs to a client that died
 # What no waiting cures, and seconds for which it may be a moment's.
 _HOPELESS: Mapping[str, float] = {
@@ -189,12 +189,14 @@ class BuildRun:
         except ConnectionError as exc:
             if isinstance(exc, errors.FairingError):
                 raise
-            # Nobody reads where it has ended of itself; its log says why.
+            # Nobody reads where it has ended of itself, and its log says why. Not every container's
+            # stdin ends with the connection that fed it.
+            cut = None
             with contextlib.suppress(errors.WaitTimeout):
                 self._run.wait(_CUT)
-            self._follow()
-            cut = self._failure() if self._run.status is RunStatus.FAILED else None
-            if cut is None or cut.kind in ("exit-code", "failed"):
+                self._follow()
+                cut = self._failure()
+            if cut is None or cut.kind == "failed":
                 cause = f"its context broke off on the way: {exc}"
                 cure = "build again, or set up a store, which takes cut connections up again"
                 cut = self._error(Diagnosis("context-cut", cause, next=cure))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from fairing_core.build.append import AppendBuilder
+from fairing_core.build.docker import DockerBuilder
 from fairing_core.types import Built, ContextFile
 from tests.bench.bases import Base
+from tests.bench.docker import socket_of
 from tests.bench.judges import Judges
 from tests.bench.registry import Registry
 from tests.core.build.cluster.conftest import ENGINES, ClusterBuilds
@@ -17,9 +19,12 @@ from tests.core.build.conftest import context_of
 from tests.core.build.harness import inline
 from tests.core.build.test_append_real import judge
 
+if TYPE_CHECKING:
+    from docker import DockerClient
+
 NAMES = (
     *("a b", "$HOME", "${HOME}", 'say "hi"', "it's", "back\\slash", "[ab]", "*", "?", "ü.txt"),
-    *("#x", "%d", "a=b", "{x}", "--flag", "~", "tab\tin", "\\$x", "[]]", "日本", "x" * 120),
+    *("#x", "%d", "a=b", "{x}", "--flag", "~", "tab\tin", "\\$x", "[]]", "l\nf", "日本", "x" * 120),
 )
 PROGRAM = b"""
 import hashlib, json, os, pathlib, stat, sys
@@ -56,12 +61,16 @@ def files() -> list[ContextFile]:
     return [*found, *(inline(f"{place}{name}") for name in NAMES for place in ("/app/n/", "/opt/"))]
 
 
-def made(builder: str, builds: ClusterBuilds, target: str, base: str, **options: Any) -> Built:
-    """The project, built by a builder by its name: a new one is one line more."""
+def made(builder: str, builds: ClusterBuilds, target: str, base: str) -> Built:
+    """The project, built by a builder by its name: a new one is a line more."""
     context = context_of(*files(), python="3.11")
-    options = {"image_name": builder, "env": ENV, "labels": ENV, **options}
+    options: dict[str, Any] = {"image_name": builder, "env": ENV, "labels": ENV}
+    request = builds.request(target, base=base, context=context)
+    if builder == "docker":
+        host = f"unix://{socket_of(builds.bench.bench)}"
+        return DockerBuilder(host=host, network="host", **options).build(request)
     if builder == "append":
-        return AppendBuilder(**options).build(builds.request(target, base=base, context=context))
+        return AppendBuilder(**options).build(request)
     return builds(target, base=base, context=context, engine=builder, **options)
 
 
@@ -72,7 +81,7 @@ def outcome(builds: ClusterBuilds, built: Built) -> list[Any]:
 
 
 @pytest.mark.parametrize("fixture", ["base_python", "base_user"])
-@pytest.mark.parametrize("builder", ENGINES)
+@pytest.mark.parametrize("builder", [*ENGINES, "docker"])
 def test_it_behaves_as_the_one_of_append(
     builder: str,
     fixture: str,
@@ -81,6 +90,7 @@ def test_it_behaves_as_the_one_of_append(
     base_python: Base,
     base_user: Base,
     judges: Judges,
+    docker_engine: DockerClient,
     request: pytest.FixtureRequest,
 ) -> None:
     base = request.getfixturevalue(fixture).at(cluster_registry)
@@ -99,6 +109,8 @@ def test_it_behaves_as_the_one_of_append(
     assert seen["/opt/$HOME"][0] == "0o644"
     facts = [built.uid, built.gid, built.python, built.platform]
     assert facts == [appended.uid, appended.gid, "3.11", "linux/amd64"]
+    if builder == "docker":
+        docker_engine.images.remove(docker_engine.images.get(built.image).id, force=True)
     config = judge(judges, cluster_registry, built.image)["config"]
     plain = judge(judges, cluster_registry, appended.image)["config"]
     config["Env"], plain["Env"] = sorted(config["Env"]), sorted(plain["Env"])
