@@ -143,7 +143,7 @@ class ClusterBuilder:
             env=dict(env or {}),
             labels=dict(labels or {}),
         )
-        self._dockerfile = dockerfile_path
+        self._dockerfile = None if dockerfile_path is None else Path(dockerfile_path)
         self._python = python
         self._store = context_source
         self._engine: Engine = ENGINES[engine]
@@ -164,7 +164,10 @@ class ClusterBuilder:
         self._cleanup = cleanup
 
     def supports(self, request: BuildRequest) -> str | None:
-        """Why it can't be built, or None."""
+        """Why it can't be built, or None; looks at this machine only."""
+        own = archive.users_own(request.context, self._dockerfile)
+        if own is not None and (conflict := self._wanted.beside_own()):
+            return conflict
         if lacking := self._wanted.lacks(request, push=True):
             return lacking
         return self._cluster.lacks()

@@ -127,8 +127,9 @@ class Buildah:
 
     # $0 is the image's name; what follows are more flags of the build.
     _SCRIPT = (
-        'buildah build --layers=false --file "$CONTEXT/Dockerfile" --platform "$PLATFORM" '
-        '--tag "$0" "$@" "$CONTEXT" && buildah push --digestfile "$DIGEST" "$0"'
+        'buildah build --layers=false --identity-label=false --file "$CONTEXT/Dockerfile" '
+        '--platform "$PLATFORM" --tag "$0" "$@" "$CONTEXT" '
+        '&& buildah push --digestfile "$DIGEST" "$0"'
     )
 
     def container(self, order: Order) -> dict[str, Any]:

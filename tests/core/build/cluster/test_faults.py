@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from fairing_core.build.cluster import faults
 from fairing_core.build.cluster.faults import fault
 
 S3 = "Error: error resolving source context: operation error S3: GetObject, "
@@ -103,3 +106,8 @@ def test_a_message_is_cut_at_some_length() -> None:
     found = fault([f"error: {'x' * 5000}"])
     assert found is not None
     assert len(found.cause) < 600
+
+
+def test_the_page_of_builders_names_every_kind() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "builders.md").read_text(encoding="utf-8")
+    assert [rule.kind for rule in faults._RULES if f"`{rule.kind}`" not in page] == []

@@ -19,6 +19,7 @@ RIGHTS = (
     ("jobs", "create"),
     ("jobs", "get"),
     ("jobs", "patch"),
+    ("pods", "get"),
     ("pods", "list"),
     ("pods/log", "get"),
     ("secrets", "create"),
