@@ -161,17 +161,8 @@ class DockerBuilder:
     def _lacks(self, request: BuildRequest) -> str | None:
         own = archive.users_own(request.context, self._dockerfile)
         wanted = self._wanted
-        said = {
-            "user": wanted.user is not None,
-            "entrypoint": wanted.entrypoint is not None,
-            "env": bool(wanted.env),
-            "labels": bool(wanted.labels),
-        }
-        if own is not None and (names := [key for key, is_said in said.items() if is_said]):
-            return (
-                f"the Dockerfile is your own, and {', '.join(names)} can't be added to it; "
-                "say that in the Dockerfile, or leave it out"
-            )
+        if own is not None and (conflict := wanted.beside_own()):
+            return conflict
         if own is None and self._args:
             return (
                 f"build_args ({', '.join(sorted(self._args))}) are for a Dockerfile of your own; "
