@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Iterator
 from typing import BinaryIO, cast
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ from fairing_core.build.cluster import job
 from fairing_core.build.cluster.engines import Engine
 from fairing_core.build.cluster.job import Supply
 from fairing_core.interfaces import Storage
-from fairing_core.types import Check, Report
+from fairing_core.types import Check, Report, StoredObject
 
 logger = log.named(__name__)
 
@@ -22,6 +23,7 @@ CONTEXTS = "contexts/"
 
 _BLOCK = 1 << 20
 _IN_MEMORY = 4 << 20  # bytes of an archive above which it waits on the disk
+_DAY = 86_400  # seconds
 _MARGIN = 600  # seconds that a signed URL is good for beyond the build's own time
 
 
@@ -109,10 +111,14 @@ class Parcel:
         return f"{CONTEXTS}{self._archive.key}.tar.gz"
 
     def _stored(self, storage: Storage) -> str:
-        """Its URL; one that is there already costs one request."""
+        """Its URL; one that is there already costs one request.
+
+        One from another day is written anew: whoever removes contexts goes by their age, and should
+        not find one that a build is about to read.
+        """
         key = self._key
         url = storage.url(key)
-        if found := storage.stat(url):
+        if (found := storage.stat(url)) and not _is_old(found):
             self._report("stored", url=url, bytes=found.size, sent=0)
             return url
         content, size = self._packed()
@@ -161,3 +167,7 @@ class Parcel:
     def _tell(self, way: str, size: int) -> None:
         logger.info("the context (%d bytes) travels by %s", size, way)
         self._report("supplying", way=way, bytes=size)
+
+
+def _is_old(found: StoredObject) -> bool:
+    return found.changed is not None and time.time() - found.changed > _DAY

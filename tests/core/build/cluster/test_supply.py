@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import time
 import os
 from collections.abc import Sequence
 from typing import Any, BinaryIO, Literal
@@ -25,6 +26,7 @@ class Shelf:
     def __init__(self, scheme: str = "s3", *, signs: bool = True) -> None:
         self.scheme, self.signs = scheme, signs
         self.objects: dict[str, bytes] = {}
+        self.changed: float | None = None
         self.asked: list[str] = []
 
     def url(self, key: str) -> str:
@@ -44,7 +46,7 @@ class Shelf:
     def stat(self, url: str) -> StoredObject | None:
         self.asked.append("stat")
         found = self.objects.get(url)
-        return None if found is None else StoredObject(url, len(found))
+        return None if found is None else StoredObject(url, len(found), changed=self.changed)
 
     def list(self, prefix: str) -> Sequence[StoredObject]:
         return []
@@ -118,6 +120,15 @@ def test_a_store_gets_it_once_and_is_asked_once_afterwards() -> None:
     assert supply == ("store", url, (PodPatch({"serviceAccountName": "read"}),))
     assert url.startswith("s3://shelf/contexts/")
     assert told.events[-1][1]["sent"] == 0
+
+
+def test_one_from_another_day_is_written_anew_so_that_nobody_removes_it_for_its_age() -> None:
+    shelf = Shelf()
+    for age, asked in ((None, "put"), (0, "stat"), (80_000, "stat"), (90_000, "put")):
+        shelf.changed = None if age is None else time.time() - age
+        with parcel(LARGE, storage=shelf) as sent:
+            sent.supply(timeout=60)
+        assert shelf.asked[-1] == asked
 
 
 def test_other_files_have_another_key_and_the_same_files_the_same() -> None:
