@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import io
-import time
 import os
+import time
 from collections.abc import Sequence
 from typing import Any, BinaryIO, Literal
 
