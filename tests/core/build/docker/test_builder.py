@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairing_core import errors
-from fairing_core.build import enginelog
-from fairing_core.build.docker import DockerBuilder, PodmanBuilder
-from fairing_core.build.engine import DockerAddress, PodmanAddress
+from fairing_core.build.docker import log as enginelog
+from fairing_core.build.docker.builder import DockerBuilder, PodmanBuilder
+from fairing_core.build.docker.engine import DockerAddress, PodmanAddress
 from fairing_core.types import BuildRequest, Built, ContextFile, Credentials
 from tests.core.build.conftest import MAIN, Builds, context_of
-from tests.core.build.engine import BASE_ID, MADE_ID, FakeEngine, image
+from tests.core.build.docker.engine import BASE_ID, MADE_ID, FakeEngine, image
 from tests.core.build.harness import inline
 from tests.core.images.registry import FakeRegistry
 
@@ -489,7 +489,7 @@ def test_an_engine_that_is_not_there_says_where_it_was_looked_for(short: Path) -
 def test_a_silent_engine_is_not_waited_for_long(
     short: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fairing_core.build.engine._QUICK", 0.2)
+    monkeypatch.setattr("fairing_core.build.docker.engine._QUICK", 0.2)
     with socket.socket(socket.AF_UNIX) as mute:
         mute.bind(f"{short}/mute")
         mute.listen()

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from fairing_core import errors
-from fairing_core.build import enginelog
+from fairing_core.build.docker import log as enginelog
 from fairing_core.build.push import Traffic
 from fairing_core.images.reference import HUB, ImageRef
 from fairing_core.images.tokens import IDENTITY_TOKEN, REGISTRY_TOKEN

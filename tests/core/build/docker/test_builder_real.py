@@ -17,8 +17,8 @@ import pytest
 
 from fairing_core import errors
 from fairing_core.build.append import AppendBuilder
-from fairing_core.build.docker import DockerBuilder, PodmanBuilder
-from fairing_core.build.engine import Engine
+from fairing_core.build.docker.builder import DockerBuilder, PodmanBuilder
+from fairing_core.build.docker.engine import Engine
 from fairing_core.images.reference import ImageRef
 from fairing_core.types import BuildContext, BuildRequest, Built, ContextFile, RegistryAccess
 from tests.bench import bases, podman, tiny
