@@ -94,7 +94,12 @@ class Api:
             raise faults.keyless(asked.url, self._store)
         asked = Asked(asked.what, asked.url, self._store, keys.origin)
         if self._owner is not None and operation not in _OWNERLESS:
-            owner = self._owner()
+            try:
+                owner = self._owner()
+            except errors.SettingsError as exc:
+                raise errors.StorageDenied(
+                    f"{asked.what} {asked.url}: {exc}", url=asked.url
+                ) from exc
             asked = Asked(asked.what, asked.url, self._store, keys.origin, owner)
             arguments["ExpectedBucketOwner"] = owner
         if operation in _WRITES:
@@ -173,7 +178,7 @@ class Api:
             if found is None:
                 return None
             frozen = found.get_frozen_credentials()
-        except (BotoCoreError, ClientError) as exc:
+        except (BotoCoreError, ClientError, errors.SettingsError) as exc:
             raise errors.StorageDenied(
                 f"there are no keys for {self._store}: {exc}", url="s3:"
             ) from exc
