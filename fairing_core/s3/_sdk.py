@@ -1,4 +1,4 @@
-"""The only importer of boto3, always inside a function; its errors end here."""
+"""The only importer of botocore, on which boto3 stands, inside functions; its errors end here."""
 
 from __future__ import annotations
 
@@ -133,11 +133,10 @@ class Api:
 
     def _client(self) -> tuple[Any, Any]:
         try:
-            import boto3
+            from botocore.config import Config
+            from botocore.exceptions import BotoCoreError
         except ImportError as exc:
             raise errors.StorageError(_INSTALL, url="s3:") from exc
-        from botocore.config import Config
-        from botocore.exceptions import BotoCoreError
 
         if self._ca is not None and not self._ca.is_file():
             raise errors.SettingsError(f"ca={str(self._ca)!r}: there is no such file")
@@ -155,7 +154,7 @@ class Api:
         )
         try:
             session = _session() if self._session is None else self._session()
-            made = boto3.Session(botocore_session=session).client(
+            made = session.create_client(
                 "s3",
                 endpoint_url=self._endpoint,
                 region_name=self._region or session.get_config_variable("region") or "us-east-1",

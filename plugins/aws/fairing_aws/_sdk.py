@@ -1,4 +1,4 @@
-"""The only importer of boto3, always inside a function; its errors end here."""
+"""The only importer of botocore, on which boto3 stands, inside functions; its errors end here."""
 
 from __future__ import annotations
 
@@ -177,10 +177,9 @@ class Account:
             return self._clients[service, region]
 
     def _client_of(self, session: Any, service: str, region: str) -> Any:
-        import boto3
         from botocore.config import Config
 
-        return boto3.Session(botocore_session=session).client(
+        return session.create_client(
             service,
             region_name=region,
             endpoint_url=self._endpoints[service],

@@ -149,7 +149,7 @@ def test_it_is_the_store_of_its_scheme() -> None:
 def test_without_its_package_the_error_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(sys.modules, "boto3", None)
+    monkeypatch.setitem(sys.modules, "botocore.config", None)
     with pytest.raises(errors.StorageError, match=r"pip install 'fairing-core\[s3\]'"):
         store(**KEYS).stat("s3://lab/a")
 
