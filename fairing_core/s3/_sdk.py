@@ -164,6 +164,9 @@ class Api:
                 verify=None if self._ca is None else str(self._ca),
                 config=config,
             )
+        except errors.SettingsError as exc:  # of a plugin's session
+            told = f"there are no keys for {self._store}: {exc}"
+            raise errors.StorageDenied(told, url="s3:") from exc
         except (BotoCoreError, ValueError) as exc:
             raise errors.SettingsError(f"the store {self._store} can't be asked: {exc}") from exc
         return made, session

@@ -14,6 +14,7 @@ import base64
 import datetime
 import http.client
 import json
+import re
 import ssl
 import sys
 import threading
@@ -30,6 +31,13 @@ ACCOUNT = "123456789012"
 REGION = "us-east-1"
 UNSIGNED = 3
 """The actions that `prepare` takes before moto checks who asks."""
+
+_CODE = re.compile(rb"<Code>(\w+)</Code>\s*<Message>(.*?)</Message>", re.DOTALL)
+_KINDS = {
+    "AccessDenied": "AccessDeniedException",
+    "InvalidClientTokenId": "UnrecognizedClientException",
+    "SignatureDoesNotMatch": "InvalidSignatureException",
+}
 
 
 class Closing(BaseHTTPRequestHandler):
@@ -88,9 +96,13 @@ class Api(Roles):
             content = answer.read()
         finally:
             connection.close()
-        if self.headers.get("X-Amz-Target", "").endswith("GetAuthorizationToken"):
-            content = self._token() if answer.status == 200 else content
-        self.send_response_only(answer.status)
+        status = answer.status
+        if target := self.headers.get("X-Amz-Target", ""):
+            if status == 200 and target.endswith("GetAuthorizationToken"):
+                content = self._token()
+            if found := _CODE.search(content) if status >= 400 else None:
+                status, content = 400, _in_json(*found.groups())
+        self.send_response_only(status)
         for name, value in answer.getheaders():
             if name.lower() not in {*front.HOP_BY_HOP, "content-length"}:
                 self.send_header(name, value)
@@ -177,6 +189,12 @@ class S3(Roles, front.Front):
         self._pass_on()
 
     do_HEAD = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815  http.server's names
+
+
+def _in_json(code: bytes, message: bytes) -> bytes:
+    """A refusal as services that speak JSON say it: moto checks who asks for all in one way."""
+    kind = _KINDS.get(code.decode(), code.decode())
+    return json.dumps({"__type": kind, "message": message.decode()}).encode()
 
 
 def client(service: str, moto: int, folder: Path) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fairing_aws import faults
+from fairing_aws import faults, hosts
 from fairing_core import errors
 
 _CONNECT = 10  # seconds
@@ -106,11 +106,8 @@ class Account:
         """What the names of AWS's hosts end with in the region's partition."""
         from botocore.exceptions import BotoCoreError
 
-        session = self.session()
         try:
-            partition = session.get_partition_for_region(region)
-            resolver = session.get_component("endpoint_resolver")
-            return str(resolver.get_partition_dns_suffix(partition) or "amazonaws.com")
+            return hosts.suffix_of(self.session().get_partition_for_region(region))
         except BotoCoreError as exc:
             raise errors.SettingsError(
                 f"region={region!r}: AWS has none of that name that this boto3 knows ({exc})"

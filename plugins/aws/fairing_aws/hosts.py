@@ -12,12 +12,27 @@ _HOST = re.compile(
     r"|sc2s\.sgov\.gov|c2s\.ic\.gov|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)"
 )
 
+# Source: botocore 1.40, data/endpoints.json and partitions.json, dnsSuffix.
+_SUFFIXES = {
+    "aws-cn": "amazonaws.com.cn",
+    "aws-eusc": "amazonaws.eu",
+    "aws-iso": "c2s.ic.gov",
+    "aws-iso-b": "sc2s.sgov.gov",
+    "aws-iso-e": "cloud.adc-e.uk",
+    "aws-iso-f": "csp.hci.ic.gov",
+}
+
 
 class Place(NamedTuple):
     """Whose registry it is, and where."""
 
     account: str
     region: str
+
+
+def suffix_of(partition: str) -> str:
+    """What the names of hosts end with in a partition, as AWS calls it."""
+    return _SUFFIXES.get(partition, "amazonaws.com")
 
 
 def place_of(host: str) -> Place | None:
