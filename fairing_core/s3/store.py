@@ -355,6 +355,13 @@ class S3Store:
         else:
             logger.info("made the bucket %s at %s", self._bucket, self._called)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Handles of runs travel to other processes, and their store with them."""
+        return {name: value for name, value in vars(self).items() if name not in ("_lock", "_apis")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock(), _apis={})
+
     def __repr__(self) -> str:
         said = {
             "endpoint_url": self._endpoint,

@@ -238,6 +238,14 @@ class Account:
             "expiry_time": told["Expiration"].isoformat(),
         }
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Handles of runs travel to other processes; keys don't."""
+        left_out = ("_lock", "_session", "_clients")
+        return {name: value for name, value in vars(self).items() if name not in left_out}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.RLock(), _session=None, _clients={})
+
     def __repr__(self) -> str:
         said = {"region": self._region, "profile": self._profile, "role_arn": self._role}
         words = ", ".join(f"{key}={value!r}" for key, value in said.items() if value is not None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from fairing_aws import faults, hosts, pods
 from fairing_aws._sdk import Account, Refused
@@ -219,6 +219,12 @@ class ECRRegistry:
             told = f"{what}, and it can't be made (ecr:CreateRepository)"
             raise _failed(told, exc, host, f"have it made: {make}") from exc
         logger.info("made the repository %s", repository)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock())
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._said or self._account!r})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,11 +99,11 @@ class S3ContextSource(S3Store):
             sts_endpoint_url=sts_endpoint_url,
             ca=ca,
         )
-        bucket: str | Callable[[], str] = f"kubeflow-{aws_account}-{region}"
-        if not aws_account or not region:
-            bucket = lambda: f"kubeflow-{aws_account or account.number()}-{account.region}"  # noqa: E731
+        bucket: str | Callable[[], str] = bucket_name or f"kubeflow-{aws_account}-{region}"
+        if not (bucket_name or (aws_account and region)):
+            bucket = partial(_originals_bucket, account, aws_account)
         super().__init__(
-            bucket=bucket_name or bucket,
+            bucket=bucket,
             session=account.session,
             owner=aws_account or account.number,
             pod_keys=by_identity if service_account else without_identity,
@@ -117,3 +118,7 @@ class S3ContextSource(S3Store):
             kms_key=kms_key,
             read_secret=read_secret,
         )
+
+
+def _originals_bucket(account: Account, number: str | None) -> str:
+    return f"kubeflow-{number or account.number()}-{account.region}"

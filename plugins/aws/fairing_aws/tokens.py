@@ -6,6 +6,7 @@ import base64
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from fairing_aws import faults
 from fairing_aws._sdk import Account, Refused
@@ -37,6 +38,13 @@ class Tokens:
             if known is None or self._now() >= (known.expires or 0.0):
                 known = self._known[region] = self._asked(region)
             return known
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tokens stay here."""
+        return {"_account": self._account, "_now": self._now}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock(), _known={})
 
     def _asked(self, region: str) -> Credentials:
         try:
