@@ -44,7 +44,7 @@ def fairing_register_preprocessors() -> Mapping[str, type[Preprocessor]]:
 def fairing_register_builders() -> Mapping[str, type[Builder]]:
     from fairing_core.build.append import AppendBuilder
     from fairing_core.build.cluster.builder import ClusterBuilder
-    from fairing_core.build.docker import DockerBuilder, PodmanBuilder
+    from fairing_core.build.docker.builder import DockerBuilder, PodmanBuilder
 
     return {
         "append": AppendBuilder,

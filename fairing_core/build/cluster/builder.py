@@ -278,14 +278,13 @@ class ClusterBuilder:
         self, request: BuildRequest, session: Session, recipe: _Recipe, supply: Supply
     ) -> job.Rendered:
         """The Job that builds."""
-        talked_to = list(recipe.talked_to)
-        if self._cache_repo:
-            talked_to.append(ImageRef.parse(self._cache_repo))
+        cache = ImageRef.parse(self._cache_repo) if self._cache_repo else None
+        talked_to = (*recipe.talked_to, *([cache] if cache else []))
         order = Order(
             context=None,
             destination=str(for_pods(recipe.target, request.registries)),
             platform=str(self._wanted.platform),
-            cache=self._cache_repo,
+            cache=for_pods(cache, request.registries).name if cache else None,
             more=self._extra_args,
         )
         return job.rendered(

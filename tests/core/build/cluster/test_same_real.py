@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fairing_core.build.append import AppendBuilder
-from fairing_core.build.docker import DockerBuilder
+from fairing_core.build.docker.builder import DockerBuilder
 from fairing_core.types import Built, ContextFile
 from tests.bench.bases import Base
 from tests.bench.docker import socket_of

@@ -10,9 +10,9 @@ from fairing_core import errors, log
 from fairing_core.build import archive
 from fairing_core.build.appending import check_python, user_check
 from fairing_core.build.confirm import confirmed
+from fairing_core.build.docker.engine import Engine
+from fairing_core.build.docker.inside import learn, platform_of
 from fairing_core.build.dockerfile import Owner, images_named
-from fairing_core.build.engine import Engine
-from fairing_core.build.inside import learn, platform_of
 from fairing_core.build.wanted import Wanted
 from fairing_core.images.facts import Facts
 from fairing_core.images.reference import ImageRef
