@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from fairing_core import defaults, errors, log, settings
 from fairing_core.interfaces import BackendInterface, Builder, Deployer, Preprocessor, Registry
 from fairing_core.plugins import Kind, Plugins
-from fairing_core.types import BuildRequest, PodPatch, PodSpecMutator, RegistryAccess, Source
+from fairing_core.types import (
+    BuildRequest,
+    Credentials,
+    PodPatch,
+    PodSpecMutator,
+    RegistryAccess,
+    Source,
+)
 from fairing_core.values import field, frozen
 
 logger = log.named(__name__)
@@ -133,7 +140,10 @@ class Choices:
         """Where images are pushed: the user's words, else the backend's own; None is nowhere."""
         if not self.backend.needs_image:
             return None
-        return self._named("registry") or self.backend.registry()
+        named, own = self._named("registry"), self.backend.registry()
+        if isinstance(named, str) and own is not None and own.serves(named.partition("/")[0]):
+            return _Placed(named.rstrip("/"), own)
+        return named or own
 
     def registries(self) -> dict[str, RegistryAccess]:
         """How registries are reached, by ``host[:port]``: the user's settings come first."""
@@ -183,6 +193,32 @@ class Choices:
                 "to it: make it with them, or pass its class"
             )
         return named
+
+
+class _Placed:
+    """A place in a registry that the backend knows, as the user's words name it."""
+
+    def __init__(self, place: str, own: Registry) -> None:
+        self._place = place
+        self._own = own
+
+    def serves(self, host: str) -> bool:
+        return host == self._place.partition("/")[0]
+
+    def repository(self, name: str) -> str:
+        return f"{self._place}/{name}"
+
+    def ensure(self, repository: str) -> None:
+        self._own.ensure(repository)
+
+    def credentials(self, host: str) -> Credentials | None:
+        return self._own.credentials(host)
+
+    def pod_access(self, mode: Literal["pull", "push"]) -> Sequence[PodPatch]:
+        return self._own.pod_access(mode)
+
+    def __str__(self) -> str:
+        return self._place
 
 
 def make_backend(

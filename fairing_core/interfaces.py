@@ -164,7 +164,11 @@ class Storage(Protocol):
         ...
 
     def pod_access(self, mode: Literal["read", "write"]) -> Sequence[PodPatch]:
-        """What a pod needs to reach it: service account, secret references, environment."""
+        """What a pod needs to reach it: service account, secret references, environment.
+
+        Raises:
+            Unsupported: pods have no identity of their own there: give them signed URLs.
+        """
         ...
 
     def signed_url(
@@ -195,7 +199,11 @@ class Registry(Protocol):
         ...
 
     def ensure(self, repository: str) -> None:
-        """Makes the repository where the registry wants that before a push."""
+        """Makes the repository where the registry wants that before a push; builders call it.
+
+        Raises:
+            RegistryError: there is none, and it can't be made; it says what to do.
+        """
         ...
 
     def credentials(self, host: str) -> Credentials | None:

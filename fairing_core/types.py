@@ -7,6 +7,7 @@ frozen. Standard library only.
 from __future__ import annotations
 
 import enum
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -357,8 +358,14 @@ class Credentials:
     """A registry's user and password (or token); the secret half is in no repr.
 
     The user ``<token>`` says that the password is an identity token (a refresh token), as Docker's
-    credential helpers say it.
+    credential helpers say it. From `expires` on, a POSIX time (s), whoever gave them is asked anew.
     """
 
     username: str
     password: str = field(repr=False)
+    expires: float | None = field(default=None, kw_only=True, repr=False)
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether they are to be asked for anew."""
+        return self.expires is not None and time.time() >= self.expires

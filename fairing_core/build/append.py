@@ -110,6 +110,7 @@ class AppendBuilder:
             if not self._push:
                 return self._written(work)
             target = self._wanted.target(request)
+            self._wanted.make_room(request, target)
             image = work.pushed(target, self._wanted.platform)
         return work.built(f"{target.name}@{image.digest}")
 

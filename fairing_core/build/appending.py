@@ -176,6 +176,9 @@ def may_push(session: Session, target: ImageRef) -> Check:
     repository = session.repository(target, push=True)
     try:
         repository.abandon(repository.begin())
+    except errors.ImageNotFound as exc:
+        told = f"there is no repository yet, and whether a build gets one made is not known: {exc}"
+        return Check("push", None, told)
     except (errors.RegistryError, errors.ImageError) as exc:
         return Check("push", False, str(exc))
     return Check("push", True, f"{repository.full_name} takes your pushes")

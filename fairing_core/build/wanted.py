@@ -95,6 +95,17 @@ class Wanted:
             name = registry.repository(self.image_name)
         return ImageRef.parse(f"{name}:{self.content_tag(request, *more)}")
 
+    def make_room(self, request: BuildRequest, target: ImageRef) -> None:
+        """Has the repository of `target` made, where its registry wants that before a push.
+
+        Raises:
+            RegistryError: there is none, and it can't be made.
+        """
+        registry = request.registry
+        if registry is None or isinstance(registry, str) or not registry.serves(target.registry):
+            return
+        registry.ensure(target.name)
+
     def content_tag(self, request: BuildRequest, *more: str) -> str:
         """The tag: the one that was named, else one that stands for the content."""
         if self.tag:

@@ -56,7 +56,7 @@ class Keychain:
         Credentials(username='ada')
 
     One keychain may be asked from several threads. It never forgets, failures neither: make one for
-    each build, for tokens expire.
+    each build, for tokens expire. What `fallback` gives may say when; it is asked again then.
     """
 
     def __init__(
@@ -148,6 +148,8 @@ class _Once(Generic[_K, _V]):
         with self._lock:
             lock, answers = self._cells.setdefault(key, (threading.Lock(), []))
         with lock:
+            if answers and isinstance(answers[0], Credentials) and answers[0].is_stale:
+                answers.clear()
             if not answers:
                 try:
                     answers.append(self._ask(key))

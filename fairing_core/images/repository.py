@@ -34,10 +34,15 @@ class Repository:
 
     def head(self, reference: str) -> str | None:
         """The digest of what `reference` (a tag or a digest) names now; None if it tells none."""
-        response = self.remote.request(
-            "HEAD", f"{self._path}/manifests/{reference}", {"Accept": manifest.ACCEPT}
-        )
+        target, fields = f"{self._path}/manifests/{reference}", {"Accept": manifest.ACCEPT}
+        response = self.remote.request("HEAD", target, fields)
         response.close()
+        if response.status in (401, 403):  # the answer to a HEAD can't say why
+            said = self.remote.request("GET", target, fields)
+            if said.status == response.status:
+                response = said
+            else:
+                said.close()
         if response.status != 200:
             if response.status not in (404, 405):
                 self.fail(response, f"can't look {self._image(reference)} up")

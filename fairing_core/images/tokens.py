@@ -62,7 +62,7 @@ class Authorizer:
 
     Args:
         host: the registry's ``host[:port]``.
-        credentials: asked once, when the registry wants some; may be slow.
+        credentials: asked when the registry wants some, and again once they are stale; may be slow.
         pool: takes the requests to token servers.
         cache: keeps challenges and tokens.
     """
@@ -154,7 +154,7 @@ class Authorizer:
             return self._field is not None and self._field != sent
 
     def _prove(self, challenge: Challenge, *, use_kept: bool) -> None:
-        if not self._asked:
+        if not self._asked or (self._credentials and self._credentials.is_stale):
             self._asked = True
             try:
                 self._credentials = self._ask()
@@ -163,6 +163,7 @@ class Authorizer:
         who = self._credentials
         if challenge.scheme == "basic":
             self._field = http.basic(who.username, who.password) if who else None
+            self._expires = (who.expires if who else None) or float("inf")
             return
         if who and who.username == REGISTRY_TOKEN:
             self._field = f"Bearer {who.password}"

@@ -1,4 +1,4 @@
-"""The only importer of boto3, always inside a function; its errors end here."""
+"""The only importer of botocore, on which boto3 stands, inside functions; its errors end here."""
 
 from __future__ import annotations
 
@@ -94,7 +94,12 @@ class Api:
             raise faults.keyless(asked.url, self._store)
         asked = Asked(asked.what, asked.url, self._store, keys.origin)
         if self._owner is not None and operation not in _OWNERLESS:
-            owner = self._owner()
+            try:
+                owner = self._owner()
+            except errors.SettingsError as exc:
+                raise errors.StorageDenied(
+                    f"{asked.what} {asked.url}: {exc}", url=asked.url
+                ) from exc
             asked = Asked(asked.what, asked.url, self._store, keys.origin, owner)
             arguments["ExpectedBucketOwner"] = owner
         if operation in _WRITES:
@@ -128,11 +133,10 @@ class Api:
 
     def _client(self) -> tuple[Any, Any]:
         try:
-            import boto3
+            from botocore.config import Config
+            from botocore.exceptions import BotoCoreError
         except ImportError as exc:
             raise errors.StorageError(_INSTALL, url="s3:") from exc
-        from botocore.config import Config
-        from botocore.exceptions import BotoCoreError
 
         if self._ca is not None and not self._ca.is_file():
             raise errors.SettingsError(f"ca={str(self._ca)!r}: there is no such file")
@@ -150,7 +154,7 @@ class Api:
         )
         try:
             session = _session() if self._session is None else self._session()
-            made = boto3.Session(botocore_session=session).client(
+            made = session.create_client(
                 "s3",
                 endpoint_url=self._endpoint,
                 region_name=self._region or session.get_config_variable("region") or "us-east-1",
@@ -160,6 +164,9 @@ class Api:
                 verify=None if self._ca is None else str(self._ca),
                 config=config,
             )
+        except errors.SettingsError as exc:  # of a plugin's session
+            told = f"there are no keys for {self._store}: {exc}"
+            raise errors.StorageDenied(told, url="s3:") from exc
         except (BotoCoreError, ValueError) as exc:
             raise errors.SettingsError(f"the store {self._store} can't be asked: {exc}") from exc
         return made, session
@@ -173,7 +180,7 @@ class Api:
             if found is None:
                 return None
             frozen = found.get_frozen_credentials()
-        except (BotoCoreError, ClientError) as exc:
+        except (BotoCoreError, ClientError, errors.SettingsError) as exc:
             raise errors.StorageDenied(
                 f"there are no keys for {self._store}: {exc}", url="s3:"
             ) from exc

@@ -37,7 +37,8 @@ class S3Store:
     none is named, a Secret is made for each Job that needs them, and goes with it.
 
     Args:
-        bucket: which has to be there already, unless `create_bucket`.
+        bucket: which has to be there already, unless `create_bucket`; or what gives its name when
+            it is first needed.
         endpoint_url: where the store is served; None is Amazon's.
         pod_endpoint_url: what pods call it; by default the same.
         prefix: what all keys begin with.
@@ -73,7 +74,7 @@ class S3Store:
     def __init__(
         self,
         *,
-        bucket: str,
+        bucket: str | Callable[[], str],
         endpoint_url: str | None = None,
         pod_endpoint_url: str | None = None,
         prefix: str = "fairing/",
@@ -103,7 +104,7 @@ class S3Store:
             raise errors.SettingsError(
                 f"kms_key={kms_key!r} is for encryption='aws:kms', and encryption={encryption!r}"
             )
-        self._bucket = bucket
+        self._named = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._endpoint = _checked("endpoint_url", endpoint_url)
         self._pod_endpoint = _checked("pod_endpoint_url", pod_endpoint_url) or self._endpoint
@@ -245,7 +246,8 @@ class S3Store:
         Raises:
             StorageDenied: no Secret is named, and there are no keys to make one of.
         """
-        region = self._region or (self._api().region if self._secret is None else "us-east-1")
+        asks = self._secret is None or self._session is not None
+        region = self._region or (self._api().region if asks else "us-east-1")
         patches = [pods.store_address(self._pod_endpoint, region)]
         if self._secret is not None and self._entries is not None:
             patches.append(pods.keys_by_reference(self._secret, self._entries))
@@ -271,6 +273,12 @@ class S3Store:
             seconds=int(min(max(seconds, 1), _LONGEST)),
             **self._place(url).arguments,
         )
+
+    @property
+    def _bucket(self) -> str:
+        if not isinstance(self._named, str):
+            self._named = self._named()
+        return self._named
 
     @property
     def _called(self) -> str:
@@ -347,6 +355,13 @@ class S3Store:
         else:
             logger.info("made the bucket %s at %s", self._bucket, self._called)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Handles of runs travel to other processes, and their store with them."""
+        return {name: value for name, value in vars(self).items() if name not in ("_lock", "_apis")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock(), _apis={})
+
     def __repr__(self) -> str:
         said = {
             "endpoint_url": self._endpoint,
@@ -357,7 +372,8 @@ class S3Store:
             "secret": self._secret,
         }
         words = "".join(f", {key}={value!r}" for key, value in said.items() if value is not None)
-        return f"{type(self).__name__}({self.url('')!r}{words})"
+        bucket = self._named if isinstance(self._named, str) else "..."
+        return f"{type(self).__name__}({Place(bucket, self._prefix).url!r}{words})"
 
 
 def _unheard(_: int) -> None:

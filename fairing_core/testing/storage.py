@@ -200,7 +200,10 @@ class StorageConformance:
     def test_what_pods_get_has_no_secret_in_it_but_in_secrets(self) -> None:
         store = self.make()
         for mode in ("read", "write"):
-            patches = store.pod_access(mode)
+            try:
+                patches = store.pod_access(mode)
+            except errors.Unsupported:
+                continue
             assert not [secret for secret in self.secrets if secret in shown(patches)]
             made = {secret.name for patch in patches for secret in patch.secrets}
             assert made <= references(patches), (

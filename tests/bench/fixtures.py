@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.bench import aws as amazon
 from tests.bench import bases, buildah, kaniko, machine, parts, podman, registry
 from tests.bench.base_pip import LAYOUT as WITH_PIP
 from tests.bench.bases import Base
@@ -49,6 +50,7 @@ PARTS = {
     "buildah_image": "buildah",
     "minio": "minio",
     "minio_pod": "minio-pod",
+    "aws": "aws",
 }
 """Which part a fixture asks for."""
 
@@ -186,6 +188,13 @@ def minio(bench: Bench) -> Store:
     """An S3 server, with root's keys; clients and pods call it by one address."""
     require(bench, PARTS["minio"])
     return store(bench)
+
+
+@pytest.fixture
+def aws(bench: Bench) -> amazon.Aws:
+    """STS, IAM, ECR with its registry, and S3; clients and pods call them by one address each."""
+    require(bench, PARTS["aws"])
+    return amazon.found(bench)
 
 
 @pytest.fixture

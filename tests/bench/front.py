@@ -31,6 +31,8 @@ class Front(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     timeout = 60
+    behind = "127.0.0.1"
+    """The host that the registry is at."""
     registry: int
     signer: tokens.Signer
 
@@ -80,7 +82,7 @@ class Front(BaseHTTPRequestHandler):
         body = _pieces(self.rfile, int(self.headers.get("Content-Length") or 0))
         if chunked:
             body = _chunks(self.rfile)
-        connection = http.client.HTTPConnection("127.0.0.1", self.registry, timeout=60)
+        connection = http.client.HTTPConnection(self.behind, self.registry, timeout=60)
         try:
             connection.putrequest(
                 self.command, self.path, skip_host=True, skip_accept_encoding=True

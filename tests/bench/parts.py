@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.bench import base_pip, bases, buildah, docker, kaniko, minio, podman, registry
+from tests.bench import aws, base_pip, bases, buildah, docker, kaniko, minio, podman, registry
 from tests.bench.kubernetes import cluster, minio_pod
 from tests.bench.part import Part
 
@@ -17,6 +17,7 @@ PARTS: tuple[Part, ...] = (
     buildah.BUILDAH,
     minio.MINIO,
     minio_pod.MINIO_POD,
+    aws.AWS,
 )
 """In the order that `status` shows them in."""
 

@@ -22,9 +22,11 @@ print(json.dumps(sorted(sys.modules)))
 
 REFUSED = """
 from fairing_core import TrainJob
-from fairing_core.errors import NoCluster, Unsupported
+from fairing_core.errors import NoCluster, RegistryUnreachable, Unsupported
 try:
-    TrainJob(len, args=("abc",), backend="{backend}").submit()
+    TrainJob(len, "127.0.0.1:9/none", args=("abc",), backend="{backend}").submit()
+except RegistryUnreachable as error:
+    assert "127.0.0.1:9" in str(error), error  # whose registry goes without saying
 except Unsupported as error:
     assert "fairing-{backend}" in str(error), error
 except NoCluster as error:
@@ -112,6 +114,25 @@ def test_a_plugin_installs_alone(member: str, wheels: Wheels, environments: Envi
     assert environment.python(find).stdout == "None\n"
 
 
+def test_aws_alone_has_its_store_its_registry_and_no_other_clouds_sdk(
+    wheels: Wheels, environments: Environments
+) -> None:
+    environment = environments.having(wheels.ours("fairing-core"), wheels.ours("fairing-aws"))
+    modules = loaded(
+        environment,
+        "from fairing_aws import AWSBackend\n"
+        "import os, sys\n"
+        "os.environ.update(AWS_ACCESS_KEY_ID='a', AWS_SECRET_ACCESS_KEY='b')\n"
+        "backend = AWSBackend(region='eu-central-1', bucket='lab', image_registry='r.lab/ml')\n"
+        "assert backend.registry().repository('x') == 'r.lab/ml/x'\n"
+        "assert 'botocore' not in sys.modules\n"
+        "store = backend.storage()\n"
+        "assert 'lab.s3' in store.signed_url(store.url('a'), seconds=60)",
+    )
+    assert "botocore" in modules
+    assert not modules & {"docker", "google", "google.cloud", "kubernetes"}
+
+
 def test_onprem_alone_has_its_store_and_no_other_clouds_sdk(
     wheels: Wheels, environments: Environments
 ) -> None:
@@ -119,15 +140,15 @@ def test_onprem_alone_has_its_store_and_no_other_clouds_sdk(
     modules = loaded(
         environment,
         "from fairing_onprem import OnPremBackend\n"
-        "import sys; assert 'boto3' not in sys.modules\n"
+        "import sys; assert 'botocore' not in sys.modules\n"
         "backend = OnPremBackend(endpoint_url='http://minio:9000', access_key='a', secret_key='b',"
         " image_registry='registry.lab.example/ml')\n"
         "assert backend.registry().repository('x') == 'registry.lab.example/ml/x'\n"
-        "assert 'boto3' not in sys.modules\n"
+        "assert 'botocore' not in sys.modules\n"
         "store = backend.storage()\n"
         "assert store.signed_url(store.url('a'), seconds=60).startswith('http://minio:9000/')",
     )
-    assert "boto3" in modules
+    assert "botocore" in modules
     assert not modules & {"docker", "google", "google.cloud", "kubernetes"}
     find = "import importlib.util as u; print([u.find_spec(n) for n in ('docker', 'google')])"
     assert environment.python(find).stdout == "[None, None]\n"

@@ -266,6 +266,7 @@ class ClusterBuilder:
         with Parcel(recipe.archive, self._engine, stored, request.report) as parcel:
             supply = parcel.supply(timeout=self._timeout)
             rendered = self._rendered(request, session, recipe, supply)
+            self._wanted.make_room(request, recipe.target)
             with ending_by_sigterm(), self._running(request, rendered) as run:
                 feed = parcel.blocks if supply.way == "stdin" else None
                 return run.digest(feed=feed, start_timeout=self._start_timeout)

@@ -85,9 +85,7 @@ class Parcel:
         """As `supply`, as far as that can be told without sending, or packing, anything."""
         if self._storage is not None:
             url = self._storage.url(self._key)
-            if urlsplit(url).scheme in self._engine.reads:
-                return Supply("store", url, tuple(self._storage.pod_access("read")))
-            return job.by_url("")
+            return self._by_itself(self._storage, url) or job.by_url("")
         if self._archive.size <= job.SECRET_LIMIT:
             return job.in_secret(b"", self._engine)
         return job.by_stdin(self._engine)
@@ -134,16 +132,26 @@ class Parcel:
         return stored.url
 
     def _from_store(self, storage: Storage, url: str, timeout: float) -> Supply:
-        scheme = urlsplit(url).scheme
-        if scheme in self._engine.reads:
-            return Supply("store", url, tuple(storage.pod_access("read")))
+        if (direct := self._by_itself(storage, url)) is not None:
+            return direct
         signed = storage.signed_url(url, seconds=timeout + _MARGIN)
         if signed is None:
             raise errors.Unsupported(
-                f"{self._engine.name} can't read contexts from {scheme}:// by itself, and this "
-                "store gives no signed URL; build with engine='kaniko', or without a store"
+                f"{self._engine.name} can't read contexts from {urlsplit(url).scheme}:// by "
+                "itself, and this store gives no signed URL; build with engine='kaniko', or "
+                "without a store"
             )
         return job.by_url(signed)
+
+    def _by_itself(self, storage: Storage, url: str) -> Supply | None:
+        """The engine reads it, as it knows such stores, and its pod has the identity for that."""
+        if urlsplit(url).scheme not in self._engine.reads:
+            return None
+        try:
+            return Supply("store", url, tuple(storage.pod_access("read")))
+        except errors.Unsupported as exc:
+            logger.info("the context is fetched by a signed URL: %s", exc)
+            return None
 
     def _packed(self) -> tuple[BinaryIO, int]:
         """The archive, at its beginning, and its size; compressed once."""

@@ -112,6 +112,7 @@ class DockerBuilder:
             work = Docking(self._wanted, self._python, request, engine, session)
             name = self._name(request, own)
             if self._push:
+                self._wanted.make_room(request, name)
                 work.may_push(name)
             text = work.generated() if own is None else own
             work.build(text, name, self._params(), self._args)

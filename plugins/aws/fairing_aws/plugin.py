@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fairing_aws.backend import AWSBackend
-from fairing_core import BackendInterface, hookimpl
+from fairing_aws.ecr import AnyECR
+from fairing_core import BackendInterface, Registry, hookimpl
 
 FAIRING_PLUGIN_API = 0
 
@@ -13,3 +14,8 @@ FAIRING_PLUGIN_API = 0
 @hookimpl
 def fairing_register_backends() -> Mapping[str, type[BackendInterface]]:
     return {"aws": AWSBackend}
+
+
+@hookimpl
+def fairing_register_registries() -> Mapping[str, type[Registry]]:
+    return {"ecr": AnyECR}

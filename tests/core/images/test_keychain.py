@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -478,6 +479,20 @@ def test_the_fallback_is_asked_with_the_host_after_the_files(home: Home) -> None
     assert keychain.find(ImageRef.parse("localhost:5000/y")) == BOB
     assert keychain.find(ImageRef.parse("python")) == BOB
     assert asked == ["localhost:5000", "docker.io"]
+
+
+def test_a_fallback_is_asked_again_once_its_answer_is_stale(home: Home) -> None:
+    answers = [
+        Credentials("AWS", "first", expires=time.time() - 1),
+        Credentials("AWS", "second", expires=time.time() + 60),
+    ]
+    asked = iter(answers)
+    keychain = home.keychain(fallback=lambda _: next(asked))
+    assert [keychain.find(APP), keychain.find(APP), keychain.find(APP)] == [
+        answers[0],
+        answers[1],
+        answers[1],
+    ]
 
 
 def test_a_fallback_that_fails_tells_its_own_fault(home: Home) -> None:

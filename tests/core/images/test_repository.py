@@ -53,6 +53,16 @@ def test_a_head_that_is_denied_is_an_error(repository: Repository, registry: Fak
         repository.head("1")
 
 
+def test_why_a_head_is_denied_is_asked_by_a_get(
+    repository: Repository, registry: FakeRegistry
+) -> None:
+    registry.script("HEAD", "manifests", Answer(403))
+    told = b'{"errors":[{"code":"DENIED","message":"Your authorization token has expired."}]}'
+    registry.script("GET", "manifests", Answer(403, {"Content-Type": "application/json"}, told))
+    with pytest.raises(errors.RegistryDenied, match="token has expired"):
+        repository.head("1")
+
+
 def test_a_manifest_is_fetched_with_its_type(
     repository: Repository, registry: FakeRegistry
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,31 @@ def test_basic_credentials_are_sent_where_they_are_wanted(client: Client, serve:
     remote = remote_of(client, registry)
     assert [ask(remote), ask(remote)] == [404, 404]
     assert ["authorization" in each.fields for each in registry.asked] == [False, True, True]
+
+
+def test_a_password_is_asked_for_anew_once_it_is_stale(client: Client, serve: Serve) -> None:
+    registry = serve(users=USERS)
+    passwords = iter([("s3cret", time.time() + 0.3), ("s3cret", None)])
+    given: list[Credentials] = []
+
+    def fresh() -> Credentials:
+        password, expires = next(passwords)
+        given.append(Credentials("ada", password, expires=expires))
+        return given[-1]
+
+    remote = Remote(
+        registry.host,
+        plain_http=True,
+        credentials=fresh,
+        pool=client.pool,
+        route=client.route,
+        cache=client.cache,
+    )
+    assert [ask(remote), ask(remote)] == [404, 404]
+    assert len(given) == 1
+    time.sleep(0.4)
+    assert ask(remote) == 404
+    assert len(given) == 2
 
 
 def test_nobody_is_told_who_asks_without_asking_for_it(

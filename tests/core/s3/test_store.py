@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import pickle
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +141,70 @@ def test_other_usual_entries_of_a_secret_are_found() -> None:
     assert keys_in({}, entries, "it") is None
 
 
+@pytest.fixture
+def heard() -> Iterator[tuple[str, list[tuple[str, dict[str, str]]]]]:
+    """The URL of a store that takes everything, and the requests that it heard."""
+    requests: list[tuple[str, dict[str, str]]] = []
+
+    class Store(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            fields = {name.lower(): value for name, value in self.headers.items()}
+            requests.append((self.command, fields))
+            self.rfile.read(int(fields.get("content-length", 0)))
+            self.send_response(200 if self.command != "DELETE" else 204)
+            if sum_ := fields.get("x-amz-checksum-sha256"):
+                self.send_header("x-amz-checksum-sha256", sum_)
+            self.send_header("Last-Modified", "Wed, 25 Nov 2026 03:00:00 GMT")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_HEAD = do_DELETE = do_PUT  # noqa: N815 - http.server's names
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Store)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}", requests
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_each_request_names_the_owner_and_each_write_the_encryption(
+    heard: tuple[str, list[tuple[str, dict[str, str]]]],
+) -> None:
+    url, requests = heard
+    asked: list[str] = []
+
+    def owner() -> str:
+        asked.append("once")
+        return "012345678901"
+
+    settings = {"encryption": "aws:kms", "kms_key": "alias/lab", "owner": owner, **KEYS}
+    made = store(endpoint_url=url, **settings)
+    digest = f"sha256:{hashlib.sha256(b'held').hexdigest()}"
+    put = made.put("a", io.BytesIO(b"held"), size=4, digest=digest)
+    made.stat(put.url)
+    made.delete(put.url)
+    assert [method for method, _ in requests] == ["PUT", "HEAD", "DELETE"]
+    for method, fields in requests:
+        assert fields["x-amz-expected-bucket-owner"] == "012345678901"
+        encrypted = fields.get("x-amz-server-side-encryption")
+        assert encrypted == ("aws:kms" if method == "PUT" else None)
+    assert requests[0][1]["x-amz-server-side-encryption-aws-kms-key-id"] == "alias/lab"
+    assert asked == ["once"]
+    assert "owner" not in str(made.signed_url(put.url, seconds=60))
+
+
+def test_a_store_travels_to_another_process() -> None:
+    made = store(**KEYS)
+    again = pickle.loads(pickle.dumps(made))
+    assert repr(again) == repr(made)
+    assert again.keys_from() == "the settings access_key and secret_key"
+
+
 def test_a_key_of_a_kms_is_for_that_encryption() -> None:
     store(encryption="aws:kms", kms_key="alias/lab")
     with pytest.raises(errors.SettingsError, match="is for encryption='aws:kms'"):
@@ -149,7 +218,7 @@ def test_it_is_the_store_of_its_scheme() -> None:
 def test_without_its_package_the_error_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(sys.modules, "boto3", None)
+    monkeypatch.setitem(sys.modules, "botocore.config", None)
     with pytest.raises(errors.StorageError, match=r"pip install 'fairing-core\[s3\]'"):
         store(**KEYS).stat("s3://lab/a")
 

@@ -25,6 +25,7 @@ class Shelf:
 
     def __init__(self, scheme: str = "s3", *, signs: bool = True) -> None:
         self.scheme, self.signs = scheme, signs
+        self.strangers = False
         self.objects: dict[str, bytes] = {}
         self.changed: float | None = None
         self.asked: list[str] = []
@@ -55,6 +56,8 @@ class Shelf:
         del self.objects[url]
 
     def pod_access(self, mode: str) -> Sequence[PodPatch]:
+        if self.strangers:
+            raise errors.Unsupported("pods have no identity")
         return [PodPatch({"serviceAccountName": mode})]
 
     def signed_url(
@@ -147,6 +150,14 @@ def test_an_engine_that_can_t_read_the_store_gets_a_signed_url(engine: str, sche
     assert supply.way == "url"
     assert supply.patches[0].secrets[0].data == {"url": b"https://signed/660"}
     assert "signed" not in f"{supply!r} {told.events}"
+
+
+def test_a_pod_without_an_identity_gets_a_signed_url() -> None:
+    shelf = Shelf()
+    shelf.strangers = True
+    with parcel(storage=shelf) as sent:
+        assert sent.foreseen().way == "url"
+        assert sent.supply(timeout=60).way == "url"
 
 
 def test_where_the_store_signs_nothing_it_says_what_to_do() -> None:
