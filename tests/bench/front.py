@@ -2,7 +2,9 @@
 
 Both are on one host and port, since clients refuse a realm at another private address.
 
-Run as: python -m tests.bench.front HOST PORT REGISTRY-PORT FOLDER
+With a folder of Google's tokens it takes those, too, as Artifact Registry does.
+
+Run as: python -m tests.bench.front HOST PORT REGISTRY-PORT FOLDER [FOLDER-OF-TOKENS]
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.bench import tokens
+from tests.bench.google import USER, Mint
 
 PIECE = 1 << 18
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer"}
@@ -31,8 +34,10 @@ class Front(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     timeout = 60
+    registry_host = "127.0.0.1"
     registry: int
     signer: tokens.Signer
+    mint: Mint | None = None
 
     def do_GET(self) -> None:
         """Answers any request."""
@@ -56,6 +61,8 @@ class Front(BaseHTTPRequestHandler):
         kind, _, coded = self.headers.get("Authorization", "").partition(" ")
         if kind.lower() == "basic":
             user, _, password = base64.b64decode(coded).decode().partition(":")
+            if self.mint and user == USER:
+                user, password = _google(self.mint, password)
             if tokens.USERS.get(user) != password:
                 fault = {"code": "UNAUTHORIZED", "message": "wrong user or password"}
                 self._tell(401, {"errors": [fault]})
@@ -80,7 +87,7 @@ class Front(BaseHTTPRequestHandler):
         body = _pieces(self.rfile, int(self.headers.get("Content-Length") or 0))
         if chunked:
             body = _chunks(self.rfile)
-        connection = http.client.HTTPConnection("127.0.0.1", self.registry, timeout=60)
+        connection = http.client.HTTPConnection(self.registry_host, self.registry, timeout=60)
         try:
             connection.putrequest(
                 self.command, self.path, skip_host=True, skip_accept_encoding=True
@@ -144,8 +151,16 @@ def _chunks(source: BufferedIOBase) -> Iterator[bytes]:
         pass
 
 
-def main(host: str, port: int, registry: int, folder: Path) -> None:
+def _google(mint: Mint, token: str) -> tuple[str, str]:
+    """The user, and the password, that an access token of Google's stands for."""
+    may = mint.may(token) or ()
+    user = "pusher" if "write" in may else "reader" if "read" in may else ""
+    return user, tokens.USERS.get(user, "none")
+
+
+def main(host: str, port: int, registry: int, folder: Path, google: Path | None = None) -> None:
     """Serves until it is ended."""
+    Front.mint = google and Mint(google)
     Front.registry, Front.signer = registry, tokens.Signer.make(folder)
     with Server((host, port), Front) as server:
         server.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -154,4 +169,4 @@ def main(host: str, port: int, registry: int, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), *map(Path, sys.argv[4:6]))

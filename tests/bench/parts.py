@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from tests.bench import base_pip, bases, buildah, docker, kaniko, minio, podman, registry
+from tests.bench import (
+    base_pip,
+    bases,
+    buildah,
+    docker,
+    gcs,
+    google,
+    google_registry,
+    kaniko,
+    minio,
+    podman,
+    registry,
+)
 from tests.bench.kubernetes import cluster, minio_pod
 from tests.bench.part import Part
 
@@ -17,6 +29,9 @@ PARTS: tuple[Part, ...] = (
     buildah.BUILDAH,
     minio.MINIO,
     minio_pod.MINIO_POD,
+    google.METADATA,
+    gcs.GCS,
+    google_registry.REGISTRY,
 )
 """In the order that `status` shows them in."""
 
