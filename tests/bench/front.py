@@ -160,7 +160,7 @@ def _google(mint: Mint, token: str) -> tuple[str, str]:
 
 def main(host: str, port: int, registry: int, folder: Path, google: Path | None = None) -> None:
     """Serves until it is ended."""
-    Front.mint = google and Mint(google)
+    Front.mint = None if google is None else Mint(google)
     Front.registry, Front.signer = registry, tokens.Signer.make(folder)
     with Server((host, port), Front) as server:
         server.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -99,7 +99,7 @@ class Gate(Front):
     near: str
     far: str
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802  http.server's name
         """Answers any request."""
         right = "read" if self.command in _READS else "write"
         kind, _, token = self.headers.get("Authorization", "").partition(" ")

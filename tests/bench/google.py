@@ -187,7 +187,9 @@ class _Answer(BaseHTTPRequestHandler):
             r"/v1/projects/-/serviceAccounts/([\w-]+)@[^:]+:(\w+)", parts.path
         ):
             self._iam(found[1], found[2], json.loads(body))
-        elif found := re.fullmatch(r"/v1/(projects/[^/]+/locations/[^/]+/repositories)", parts.path):
+        elif found := re.fullmatch(
+            r"/v1/(projects/[^/]+/locations/[^/]+/repositories)", parts.path
+        ):
             name = parse_qs(parts.query)["repositoryId"][0]
             self._make(f"{found[1]}/{name}", json.loads(body))
         else:
