@@ -8,6 +8,7 @@ import pytest
 
 from fairing_gcp import GCSStore
 from tests.bench.gcs import Buckets
+from tests.bench.google import Google
 
 Make = Callable[..., GCSStore]
 
@@ -29,11 +30,18 @@ def _nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def key(gcs: Buckets, tmp_path: Path) -> Callable[[str], Path]:
+def key(gcp: Google, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """The key of an account."""
+    from google.auth import credentials
+
+    # It asks Google itself, in the background, whatever endpoint is set.
+    lookup = "CredentialsWithRegionalAccessBoundary._is_regional_access_boundary_lookup_required"
+    kind, _, name = lookup.partition(".")
+    if hasattr(credentials, kind):
+        monkeypatch.setattr(getattr(credentials, kind), name, lambda _: False, raising=False)
 
     def of(account: str = "writer") -> Path:
-        return gcs.google.key(tmp_path / f"{account}.json", account)
+        return gcp.key(tmp_path / f"{account}.json", account)
 
     return of
 
@@ -47,7 +55,7 @@ def bucket(gcs: Buckets, prefix: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def at(gcs: Buckets, bucket: str, key: Callable[[str], Path]) -> Make:
+def at(gcs: Buckets, bucket: str, key: Callable[..., Path]) -> Make:
     """The store as an account that may all, or with other settings."""
 
     def made(account: str = "writer", **settings: Any) -> GCSStore:

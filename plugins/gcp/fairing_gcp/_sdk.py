@@ -318,15 +318,14 @@ class Api:
         from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
         from requests import RequestException
 
-        origin = "nobody's credentials" if self._anonymous else self._google.origin
-        store = self._endpoint or "Cloud Storage"
-        asked = Asked(asked.what, asked.url, store, origin, self._who())
+        self.client(asked.url)
         try:
             yield
         except GoogleAPICallError as exc:
-            raise _refusal(asked, exc.code, exc.response) from _cause(exc)
+            raise _refusal(self._asked(asked), exc.code, exc.response) from _cause(exc)
         except InvalidResponse as exc:
-            raise _refusal(asked, exc.response.status_code, exc.response) from _cause(exc)
+            answer = exc.response
+            raise _refusal(self._asked(asked), answer.status_code, answer) from _cause(exc)
         except DataCorruption:
             said = "what the store has is not what was sent; write it again"
             raise faults.damaged(asked.url, said) from None
@@ -336,7 +335,8 @@ class Api:
                 raise errors.StorageUnreachable(str(fault), url=asked.url) from exc
             raise errors.StorageDenied(f"{asked.what} {asked.url}: {fault}", url=asked.url) from exc
         except (RetryError, RequestException, ConnectionError) as exc:
-            raise faults.unreachable(asked, str(exc.__cause__ or exc)) from _cause(exc)
+            why = str(exc.__cause__ or exc)
+            raise faults.unreachable(self._asked(asked), why) from _cause(exc)
 
     def signed(self, asked: Asked, endpoint: str | None, method: str, seconds: int) -> str | None:
         """A URL by which whoever has it does one thing; None where nobody can sign."""
@@ -362,11 +362,14 @@ class Api:
                 raise errors.StorageDenied(str(exc), url=asked.url) from exc
         return made
 
-    def _who(self) -> str:
-        """Whose credentials they are, where that is known without asking."""
-        found = None if self._anonymous else self._google.credentials
-        named = getattr(found, "service_account_email", None)
-        return "" if named in (None, "default") else str(named)
+    def _asked(self, asked: Asked) -> Asked:
+        """With the store, and who asks it."""
+        store = self._endpoint or "Cloud Storage"
+        if self._anonymous:
+            return Asked(asked.what, asked.url, store, "nobody's credentials")
+        named = getattr(self._google.credentials, "service_account_email", None)
+        who = "" if named in (None, "default") else str(named)
+        return Asked(asked.what, asked.url, store, self._google.origin, who)
 
 
 def said_in(answer: Mapping[str, Any]) -> str:

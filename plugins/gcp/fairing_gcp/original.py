@@ -84,7 +84,7 @@ def add_gcp_credentials_if_exists(kube_manager: Any, pod_spec: Any, namespace: s
     """
     from fairing_core import k8s_utils
 
-    if kube_manager.secret_exists(pods.SECRET, namespace):
+    if _has_secret(kube_manager, namespace):
         mounted = k8s_utils.volume_mounts("secret", pods.SECRET, pods.FOLDER)
         mounted(kube_manager, pod_spec, namespace)
         variable = {"GOOGLE_APPLICATION_CREDENTIALS": f"{pods.FOLDER}/{pods.ENTRY}"}
@@ -92,6 +92,17 @@ def add_gcp_credentials_if_exists(kube_manager: Any, pod_spec: Any, namespace: s
     else:
         logger.info("there is no Secret %s, so pods run as %s", pods.SECRET, pods.ACCOUNT)
         pod_spec.service_account_name = pods.ACCOUNT
+
+
+def _has_secret(kube_manager: Any, namespace: str) -> bool:
+    """Asks the original's manager of a cluster, or ours."""
+    if hasattr(kube_manager, "secret_exists"):
+        return bool(kube_manager.secret_exists(pods.SECRET, namespace))
+    try:
+        kube_manager.get(f"/api/v1/namespaces/{namespace}/secrets/{pods.SECRET}")
+    except (errors.ObjectNotFound, errors.ClusterDenied):
+        return False
+    return True
 
 
 class GCPJob:
