@@ -61,9 +61,11 @@ class Front(BaseHTTPRequestHandler):
         kind, _, coded = self.headers.get("Authorization", "").partition(" ")
         if kind.lower() == "basic":
             user, _, password = base64.b64decode(coded).decode().partition(":")
+            known = tokens.USERS.get(user) == password
             if self.mint and user == USER:
-                user, password = _google(self.mint, password)
-            if tokens.USERS.get(user) != password:
+                may = self.mint.may(password)
+                user, known = _user(may or frozenset()), may is not None
+            if not known:
                 fault = {"code": "UNAUTHORIZED", "message": "wrong user or password"}
                 self._tell(401, {"errors": [fault]})
                 return
@@ -151,11 +153,9 @@ def _chunks(source: BufferedIOBase) -> Iterator[bytes]:
         pass
 
 
-def _google(mint: Mint, token: str) -> tuple[str, str]:
-    """The user, and the password, that an access token of Google's stands for."""
-    may = mint.may(token) or ()
-    user = "pusher" if "write" in may else "reader" if "read" in may else ""
-    return user, tokens.USERS.get(user, "none")
+def _user(may: frozenset[str]) -> str:
+    """The user that whoever may so much is for this registry."""
+    return "pusher" if "write" in may else "reader" if "read" in may else ""
 
 
 def main(host: str, port: int, registry: int, folder: Path, google: Path | None = None) -> None:

@@ -60,7 +60,7 @@ def test_a_plugin_of_its_name_is_found_by_host() -> None:
 
 
 def test_one_that_nobody_named_says_what_to_name() -> None:
-    with pytest.raises(errors.SettingsError, match="LOCATION-docker.pkg.dev/PROJECT/REPOSITORY"):
+    with pytest.raises(errors.SettingsError, match=r"LOCATION-docker\.pkg\.dev/PROJECT/REPOSITORY"):
         GoogleRegistries().repository("train")
 
 

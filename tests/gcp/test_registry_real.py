@@ -105,9 +105,7 @@ def test_a_token_that_ends_soon_is_taken_anew(as_: Make, key: Callable[..., Path
     assert registry.credentials("gcr.io") != first
 
 
-def test_the_registry_takes_tokens_of_those_who_may(
-    as_: Make, google_registry: Registry
-) -> None:
+def test_the_registry_takes_tokens_of_those_who_may(as_: Make, google_registry: Registry) -> None:
     place = google_registry.image("ml")
     access = {google_registry.name: RegistryAccess(ca=google_registry.ca)}
 

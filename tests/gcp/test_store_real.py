@@ -293,9 +293,7 @@ def test_a_signature_is_good_for_a_week_at_the_longest(at: Make) -> None:
 def impersonating(
     gcs: Buckets, key: Callable[..., Path], bucket: str, source: str, target: str
 ) -> GCSStore:
-    login = Login(
-        credentials_file=key(source), impersonate=email(target), iam_url=gcs.google.url
-    )
+    login = Login(credentials_file=key(source), impersonate=email(target), iam_url=gcs.google.url)
     return GCSStore(
         bucket=bucket,
         endpoint_url=gcs.url,
@@ -348,9 +346,7 @@ def test_the_key_of_the_environment_is_found(
 def test_the_originals_context_source_is_one(
     gcs: Buckets, key: Callable[..., Path], prefix: str
 ) -> None:
-    source = GCSContextSource(
-        None, str(key("writer")), "lab", bucket=prefix, endpoint_url=gcs.url
-    )
+    source = GCSContextSource(None, str(key("writer")), "lab", bucket=prefix, endpoint_url=gcs.url)
     assert put(source, b"held").url == f"gs://{prefix}/fairing_builds/a"
     gcs.drop(prefix)
     named = GCSContextSource(credentials_file=key("writer"), endpoint_url=gcs.url)
@@ -411,6 +407,16 @@ def test_a_machine_whose_account_may_not_is_told_so(gcs: Buckets, bucket: str) -
     told = by_metadata(gcs, bucket, "nobody")[-1]
     assert told.startswith("StorageDenied")
     assert f"serviceAccount:{email('nobody')}" in told
+
+
+def test_a_store_travels_without_its_tokens(at: Make, gcs: Buckets) -> None:
+    store = at()
+    put(store, b"held")
+    content = pickle.dumps(store)
+    assert b"ya29." not in content
+    assert b"PRIVATE KEY" not in content
+    with pickle.loads(content).open(store.url("a")) as stream:
+        assert stream.read() == b"held"
 
 
 def test_one_store_is_asked_from_many_threads(at: Make) -> None:

@@ -23,6 +23,15 @@ _FRESH = 50 * 60.0  # seconds that a token is to be good for at least, where mor
 _METADATA = "the metadata server"
 
 
+def load() -> None:
+    """Imports what the Kubernetes client imports of Google's packages, too, before it does.
+
+    Of two threads that import one package at once, one may get it half made (CPython, "deadlock
+    avoidance" of import locks), and that client is imported in the background.
+    """
+    import requests  # noqa: F401
+
+
 class Google:
     """Google as one login sees it; asked when it is needed, not before.
 
@@ -35,6 +44,9 @@ class Google:
         self._found: tuple[Any, str | None, str] | None = None
         self._minted = 0.0
         self._http: Any = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Google, (self._login,)  # no token travels
 
     @property
     def project(self) -> str | None:

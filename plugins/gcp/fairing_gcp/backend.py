@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from fairing_core import Check, KubernetesBackend, PodPatch, RegistryAccess, checks, errors
-from fairing_gcp import gke, login, pods
+from fairing_gcp import _sdk, gke, login, pods
 from fairing_gcp._sdk import Google
 from fairing_gcp.doctor import checks_of_google, checks_of_pods, checks_of_registry, checks_of_store
 from fairing_gcp.gcs import GCSStore, identity_of
@@ -159,6 +159,12 @@ class GCPBackend(KubernetesBackend):
     def base_image(self) -> str | None:
         """What code is put on where nobody says."""
         return self._base_image
+
+    def warm(self) -> None:
+        """Gets the connection ready in the background."""
+        if self.cluster.lacks() is None:
+            _sdk.load()
+        super().warm()
 
     def pod_patches(self, stage: str, image: str) -> Sequence[PodPatch]:
         """Who pods are at Google, at every stage.

@@ -87,7 +87,8 @@ class GCSStore:
         self._create_bucket = create_bucket
         by = Login(credentials_file=credentials_file, impersonate=impersonate)
         self._google = google or Google(by)
-        self._identity = identity or (lambda: identity_of(service_account, secret, secret_entry))
+        self._named = identity_of(service_account, secret, secret_entry)
+        self._identity = identity
         self._lock = threading.Lock()
         self._made: Api | None = None
 
@@ -237,7 +238,8 @@ class GCSStore:
         """Who pods are at Google, and where an emulator is, if one is set."""
         endpoint = self.pod_endpoint
         where = () if endpoint is None else (pods.emulator(endpoint),)
-        return (*self._identity(), *where)
+        who = self._named if self._identity is None else self._identity()
+        return (*who, *where)
 
     def signed_url(
         self, url: str, *, seconds: float, mode: Literal["read", "write"] = "read"
@@ -314,6 +316,12 @@ class GCSStore:
         except errors.StorageError:
             return False
         return True
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key not in ("_lock", "_made")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock(), _made=None)
 
     def __repr__(self) -> str:
         said = {

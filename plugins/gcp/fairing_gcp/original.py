@@ -110,6 +110,7 @@ class GCPJob:
 
     def __init__(
         self,
+        *arguments: object,
         project_id: str | None = None,
         region: str | None = None,
         scale_tier: str | None = None,
