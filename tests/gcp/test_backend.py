@@ -195,7 +195,11 @@ def test_who_may_not_read_secrets_gets_the_service_account(api: Api) -> None:
 
 
 def test_the_store_gives_pods_the_same_identity_and_an_emulator() -> None:
-    settings = {"bucket": "lab", "endpoint_url": "http://127.0.0.1:9", "service_account": "t"}
+    settings: dict[str, Any] = {
+        "bucket": "lab",
+        "endpoint_url": "http://127.0.0.1:9",
+        "service_account": "t",
+    }
     store = GCPBackend(**settings, pod_endpoint_url="http://gcs.lab:4443").storage()
     assert store is not None
     patches = store.pod_access("read")

@@ -1,4 +1,4 @@
-"""Programs on a real cluster: contexts in Cloud Storage, pushes by tokens, pods with an identity."""
+"""Programs on a real cluster: contexts in Cloud Storage, pushes by tokens, pods with a login."""
 
 from __future__ import annotations
 
@@ -166,9 +166,10 @@ class TestGCP(BackendConformance):
 
 def made(settings: Mapping[str, Any], **more: Any) -> GCPBackend:
     """Settings as objects take them: paths are paths."""
-    found = {**settings, **more}
-    paths = ("kubeconfig", "ca", "credentials_file")
-    return GCPBackend(**{key: Path(v) if key in paths and v else v for key, v in found.items()})
+    found: dict[str, Any] = {**settings, **more}
+    for name in ("kubeconfig", "ca", "credentials_file"):
+        found[name] = Path(found[name]) if found.get(name) else None
+    return GCPBackend(**found)
 
 
 def test_pods_run_as_kubeflows_service_account_where_there_is_no_key(

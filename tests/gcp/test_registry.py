@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from fairing_core import errors
@@ -10,7 +12,7 @@ from fairing_core.testing import RegistryConformance
 from fairing_gcp import ArtifactRegistry
 from fairing_gcp.registry import GoogleRegistries, Repository, is_googles
 
-LAB = {"project": "lab-1", "location": "europe-west3"}
+LAB: dict[str, Any] = {"project": "lab-1", "location": "europe-west3"}
 HOST = "europe-west3-docker.pkg.dev"
 
 
