@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,3 +105,14 @@ def test_without_a_login_it_says_what_to_do(caplog: pytest.LogCaptureFixture) ->
         registry.credentials(HOST)
     with pytest.raises(errors.RegistryDenied, match="gcloud auth application-default login"):
         registry.ensure(registry.repository("train"))
+
+
+def test_whoever_is_logged_in_to_the_registry_needs_no_other_login(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auth = base64.b64encode(b"_json_key:x").decode()
+    file = tmp_path / "auth.json"
+    file.write_text(json.dumps({"auths": {HOST: {"auth": auth}}}))
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(file))
+    registry = ArtifactRegistry(**LAB)
+    registry.ensure(registry.repository("train"))

@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 
-from fairing_core import RegistryAccess, checks, errors
+from fairing_core import Credentials, RegistryAccess, checks, errors
+from fairing_core.images.cache import Cache
+from fairing_core.images.keychain import Keychain
+from fairing_core.images.reference import parse_repository
+from fairing_core.images.session import Session
 from fairing_core.testing import RegistryConformance
 from fairing_gcp import ArtifactRegistry
 from fairing_gcp._sdk import Google as Login_
@@ -127,6 +131,29 @@ def test_the_registry_takes_tokens_of_those_who_may(as_: Make, google_registry: 
     assert ok is False
     assert "invalid_grant" in told
     assert push("writer")[0] is False  # no token goes to who is not Google, and is not named
+
+
+def test_a_build_that_outlives_its_token_goes_on_with_another(
+    as_: Make, google_registry: Registry
+) -> None:
+    place = google_registry.image("ml/x")
+    access = {google_registry.name: RegistryAccess(ca=google_registry.ca)}
+    trusted = {"place": place, "token_host": google_registry.name}
+    first, later = as_("expired", **trusted), as_(**trusted)
+    asked: list[str] = []
+
+    def credentials(host: str) -> Credentials | None:
+        asked.append(host)
+        return (first if len(asked) == 1 else later).credentials(host)
+
+    keychain = Keychain(fallback=credentials, environ={}, lasting=0)
+    with Session(access, cache=Cache(None), keychain=keychain) as session:
+        ref = parse_repository(place)
+        repository = session.repository(ref, push=True)
+        with pytest.raises(errors.RegistryDenied):
+            repository.begin()
+        repository.abandon(repository.begin())
+    assert len(asked) > 1
 
 
 def test_a_pull_secret_of_a_token_is_for_that_registry_alone(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,8 @@ from typing import Any, Literal, NamedTuple
 from fairing_core import Credentials, OwnedSecret, PodPatch, errors, logins
 from fairing_gcp import _sdk, login, pods
 from fairing_gcp._sdk import Google
+
+logger = logging.getLogger(__name__)
 
 USER = "oauth2accesstoken"
 """Whom access tokens are shown as. Source: Artifact Registry, Docker authentication."""
@@ -197,9 +200,16 @@ class ArtifactRegistry:
         Raises:
             RegistryError: it is missing, or may not be seen or made.
         """
-        if repository not in self._ensured:
+        if repository in self._ensured:
+            return
+        try:
             ensure(self._google, repository, api_url=self._api_url, create=self._create)
-            self._ensured.add(repository)
+        except errors.RegistryDenied as exc:
+            # Nobody is logged in to Google here, but to the registry: its pushes will tell.
+            if not isinstance(exc.__cause__, login.NotLoggedIn) or not logins.login(repository):
+                raise
+            logger.info("whether %s is there is not known: %s", repository, exc)
+        self._ensured.add(repository)
 
     def is_there(self) -> bool | None:
         """Whether the repository is; None where only its pushes can tell.
