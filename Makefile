@@ -11,7 +11,7 @@ UV := $(BIN)/uv
 READY := $(VENV)/.ready
 PLUGINS := $(wildcard plugins/*)
 PYPROJECTS := pyproject.toml $(PLUGINS:%=%/pyproject.toml)
-EDITABLE := --editable '.[docker]' $(PLUGINS:%=--editable %)
+EDITABLE := --editable '.[docker,s3]' $(PLUGINS:%=--editable %)
 NOT_OURS := --no-emit-package fairing-core $(PLUGINS:plugins/%=--no-emit-package fairing-%)
 
 .PHONY: help

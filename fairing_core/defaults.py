@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from fairing_core import errors
 from fairing_core.hookspecs import PLUGIN_API, hookimpl
-from fairing_core.interfaces import BackendInterface, Builder, Deployer, Preprocessor, Runs
+from fairing_core.interfaces import BackendInterface, Builder, Deployer, Preprocessor, Runs, Storage
 
 if TYPE_CHECKING:
     from fairing_core.cluster.client import Cluster
@@ -44,7 +44,7 @@ def fairing_register_preprocessors() -> Mapping[str, type[Preprocessor]]:
 def fairing_register_builders() -> Mapping[str, type[Builder]]:
     from fairing_core.build.append import AppendBuilder
     from fairing_core.build.cluster.builder import ClusterBuilder
-    from fairing_core.build.docker import DockerBuilder, PodmanBuilder
+    from fairing_core.build.docker.builder import DockerBuilder, PodmanBuilder
 
     return {
         "append": AppendBuilder,
@@ -59,6 +59,13 @@ def fairing_register_deployers() -> Mapping[str, type[Deployer]]:
     from fairing_core.deploy.job import JobDeployer
 
     return {"job": JobDeployer}
+
+
+@hookimpl
+def fairing_register_storages() -> Mapping[str, type[Storage]]:
+    from fairing_core.s3 import S3Store
+
+    return {"s3": S3Store}
 
 
 def backend(*, wants_cluster: bool) -> str:

@@ -37,6 +37,7 @@ class TrainJob:
         backend_options: the backend's settings.
         preprocessor: a name, a class or an object.
         builder: likewise.
+        builder_options: the builder's options: ``{"engine": "buildah", "timeout": 600}``.
         deployer: likewise.
         deployer_options: the deployer's options: ``{"namespace": "lab", "resources": {"gpu": 1}}``.
         outputs: files, folders and patterns, relative to where the program starts, that come home
@@ -71,6 +72,7 @@ class TrainJob:
         backend_options: Mapping[str, Any] | None = None,
         preprocessor: str | type | Preprocessor | None = None,
         builder: str | type | Builder | None = None,
+        builder_options: Mapping[str, Any] | None = None,
         deployer: str | type | Deployer | None = None,
         deployer_options: Mapping[str, Any] | None = None,
         outputs: Sequence[str] = (),
@@ -88,6 +90,7 @@ class TrainJob:
         self._mutators = tuple(pod_spec_mutators or ())
         self._preprocessor = preprocessor
         self._builder = builder
+        self._builder_options = dict(builder_options or {})
         self._deployer = deployer
         self._deployer_options = dict(deployer_options or {})
         self._outputs = as_outputs(outputs)
@@ -132,7 +135,7 @@ class TrainJob:
             folder=folder_of(self.source),
             backend=Part(self._backend, self._backend_options),
             preprocessor=Part(self._preprocessor, self._packaging),
-            builder=Part(self._builder),
+            builder=Part(self._builder, self._builder_options),
             deployer=Part(self._deployer, self._deployer_options),
             base_image=self._base_image,
             registry=self._registry,

@@ -41,7 +41,6 @@ _KNOWN: Mapping[tuple[str, str], str] = {
     ("backend", "aws"): "fairing-aws",
     ("backend", "gcp"): "fairing-gcp",
     ("backend", "onprem"): "fairing-onprem",
-    ("storage", "s3"): "fairing-onprem",
     ("storage", "gs"): "fairing-gcp",
     ("registry", "ecr"): "fairing-aws",
     ("registry", "artifact-registry"): "fairing-gcp",

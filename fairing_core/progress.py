@@ -104,6 +104,9 @@ def _moving(name: str, fields: Mapping[str, str | int | float]) -> str:
         what = "outputs" if name == "fetching" else fields["image"]
         came, total = shown_size(int(fields["bytes"])), shown_size(int(fields["total"]))
         return f"{name} {what}: {came} of {total}"
+    if name == "uploading":
+        sent, total = shown_size(int(fields["sent"])), shown_size(int(fields["total"]))
+        return f"uploading the context: {sent} of {total}"
     return ""
 
 
@@ -116,6 +119,10 @@ def _line(name: str, fields: Mapping[str, str | int | float]) -> str:
         return f"packaged {_count(int(fields['files']), 'file')}, {size}"
     if name == "copying":
         return f"copying {size} of the base to {fields['to']}, which has not seen it yet"
+    if name == "supplying":
+        return f"the context, {size}, travels by {fields['way']}"
+    if name == "stored":
+        return f"the context, {size}, {'is stored' if fields['sent'] else 'was stored already'}"
     if name == "pulled":
         return f"pulled {fields['image']}, {size}"
     if name == "pushed":

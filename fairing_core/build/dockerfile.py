@@ -19,6 +19,7 @@ from collections.abc import Iterable, Sequence
 from fairing_core import errors
 from fairing_core.build.image import Changes
 from fairing_core.build.wanted import REQUIREMENTS
+from fairing_core.images.reference import ImageRef
 from fairing_core.types import PREFIX, ContextFile
 from fairing_core.values import frozen
 
@@ -34,6 +35,8 @@ _SYSTEM = frozenset(
     {"/", "/etc/", "/home/", "/media/", "/mnt/", "/opt/", "/srv/", "/usr/", "/usr/local/", "/var/"}
 )
 _ODD = re.compile(r"[*?\[\\]")  # what Go's filepath.Match does not take for itself
+_NAMED = re.compile(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)|--from=(\S+)", re.IGNORECASE | re.MULTILINE)
+_STAGE = re.compile(r"^\s*FROM\s.*\sAS\s+(\S+)", re.IGNORECASE | re.MULTILINE)
 _SINGLE = 50  # files that one step copies by name: a Dockerfile's lines are 64 KiB at the most
 _MOST_COPIES = 80  # layers of an image are 127 at the most, and the base has some
 
@@ -95,6 +98,25 @@ def generated(
     if changes.command:
         lines.append(f"CMD {json.dumps(list(changes.command))}")
     return "\n".join(lines) + "\n"
+
+
+def images_named(text: str) -> list[ImageRef]:
+    r"""The images that a Dockerfile names, as far as it says them in full.
+
+    >>> [ref.name for ref in images_named("FROM --platform=linux/amd64 a.b/base AS x\\nFROM x\\n")]
+    ['a.b/base']
+    """
+    found: dict[ImageRef, None] = {}
+    stages = {name.lower() for name in _STAGE.findall(text)}
+    for named in _NAMED.finditer(text):
+        word = named[1] or named[2]
+        if word.lower() in stages or word == "scratch" or word.isdigit():
+            continue
+        try:
+            found[ImageRef.parse(word)] = None
+        except errors.InvalidReference:  # a variable
+            continue
+    return list(found)
 
 
 def names_files(requirements: str) -> bool:

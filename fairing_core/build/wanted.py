@@ -51,6 +51,22 @@ class Wanted:
             )
         return None
 
+    def beside_own(self) -> str | None:
+        """What can't be said beside the user's own Dockerfile, or None."""
+        said = {
+            "user": self.user is not None,
+            "entrypoint": self.entrypoint is not None,
+            "env": bool(self.env),
+            "labels": bool(self.labels),
+        }
+        names = [key for key, is_said in said.items() if is_said]
+        if not names:
+            return None
+        return (
+            f"the Dockerfile is your own, and {', '.join(names)} can't be added to it; say that in "
+            "the Dockerfile, or leave it out"
+        )
+
     def base(self, request: BuildRequest) -> ImageRef:
         """What is built on."""
         return ImageRef.parse(self.base_image or request.base_image or "")

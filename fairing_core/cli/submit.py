@@ -6,7 +6,7 @@ import contextlib
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fairing_core import errors
@@ -38,6 +38,10 @@ _ORDER = (
              "FAIRING_BASE_IMAGE, else the backend's)."),
     argument("--registry", metavar="REPOSITORY", help="Where the image goes (default: "
              "FAIRING_REGISTRY, else the backend's)."),
+    argument("--builder", metavar="NAME", help="What makes the image (default: "
+             "FAIRING_BUILDER, else the first that can: append, docker, cluster)."),
+    pairs("--builder-option", dest="builder_options", help="An option of the builder, as JSON "
+          "or as text: engine=buildah, timeout=600."),
     pairs("--deploy", dest="deployer_options", help="An option of the deployer, as JSON or as "
           "text: namespace=lab, resources='{\"gpu\": 1}'."),
     argument("--name", help="The run's name (default: made from the file's)."),
@@ -157,10 +161,16 @@ def _ordered(given: Namespace) -> TrainJob:
         pod_spec_mutators=[k8s_utils.add_env(given.environment)] if given.environment else None,
         args=positional,
         kwargs=keywords,
-        deployer_options={key: as_value(text) for key, text in given.deployer_options.items()},
+        builder=given.builder,
+        builder_options=_values(given.builder_options),
+        deployer_options=_values(given.deployer_options),
         outputs=given.outputs,
         name=given.name,
     )
+
+
+def _values(said: Mapping[str, str]) -> dict[str, Any]:
+    return {key: as_value(text) for key, text in said.items()}
 
 
 def _result(handle: RunHandle) -> Any:

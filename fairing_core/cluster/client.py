@@ -26,6 +26,8 @@ _PAUSES = (0.1, 5.0)
 _AGAIN = (429, 500, 502, 503, 504)
 _PAGE = 500
 _STDIN, _STDOUT, _STDERR, _STATUS = b"\0", b"\1", b"\2", b"\3"  # channels of a command in a pod
+_CLOSE = b"\xff"  # what follows is the channel that is closed, where both know _CLOSING
+_CLOSING = "v5.channel.k8s.io"
 _FRAME = 1 << 16  # bytes that are written to it at once
 
 Object = dict[str, Any]
@@ -235,6 +237,8 @@ class Cluster:
             for block in blocks:
                 for at in range(0, len(block), _FRAME):
                     socket.send_binary(_STDIN + block[at : at + _FRAME])
+            if socket.getheaders().get("sec-websocket-protocol") == _CLOSING:
+                socket.send_binary(_CLOSE + _STDIN)
         except (WebSocketException, OSError) as exc:
             if isinstance(exc, errors.FairingError):
                 raise

@@ -45,6 +45,16 @@ def checks(cluster: Cluster, job: Object, *, platform: str | None) -> list[Check
     ]
 
 
+def dry_runs(cluster: Cluster, job: Object) -> list[Check]:
+    """Whether the API server takes the Job, and one of its pods.
+
+    Raises:
+        ClusterError: it can't be asked.
+    """
+    namespace: str = job["metadata"]["namespace"]
+    return [_job(cluster, job, namespace), _pod(cluster, job, namespace)[0]]
+
+
 def refusal(error: errors.ClusterError, job: Object) -> errors.FairingError:
     """What an API server's refusal of the Job means."""
     name, namespace = job["metadata"]["name"], job["metadata"]["namespace"]

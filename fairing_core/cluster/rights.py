@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from fairing_core.cluster.client import Cluster
@@ -57,25 +58,38 @@ def is_allowed(cluster: Cluster, namespace: str, verb: str, resource: str, group
 
 
 def lacking(cluster: Cluster, namespace: str, *, outputs: bool = False) -> list[Right]:
-    """The rights that this user lacks."""
+    """The rights that this user lacks, of those that runs need."""
+    return missing(cluster, namespace, (*RIGHTS, *(KEEPING if outputs else ())))
+
+
+def missing(cluster: Cluster, namespace: str, wanted: Iterable[Right]) -> list[Right]:
+    """Those of `wanted` that this user lacks."""
     return [
         right
-        for right in (*RIGHTS, *(KEEPING if outputs else ()))
+        for right in wanted
         if not is_allowed(cluster, namespace, right.verb, right.resource, right.group)
     ]
 
 
-def checked(missing: list[Right], namespace: str) -> list[Check]:
-    """One check for each right that is missing, one for all where none is."""
+def checked(
+    missing: list[Right],
+    namespace: str,
+    what: str = "runs",
+    role: str = "examples/cluster/role.yaml",
+) -> list[Check]:
+    """One check for each right that is missing, one for all where none is.
+
+    `what` needs them, and `role` grants them.
+    """
     if not missing:
-        told = f"you may do all that runs need in the namespace {namespace!r}"
+        told = f"you may do all that {what} need in the namespace {namespace!r}"
         return [Check("rights", True, told)]
     return [
         Check(
             "rights",
             False,
             f"you may not {right.verb} {right.resource} in the namespace {namespace!r} "
-            f"({right.purpose}); ask for a Role with that verb (examples/cluster/role.yaml)",
+            f"({right.purpose}); ask for a Role with that verb ({role})",
         )
         for right in missing
     ]

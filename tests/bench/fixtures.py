@@ -282,7 +282,10 @@ def _base(bench: Bench, fixture: str) -> Base:
 
 
 def _wanted(item: pytest.Item) -> set[str]:
-    return {PARTS[name] for name in getattr(item, "fixturenames", ()) if name in PARTS}
+    names = [*getattr(item, "fixturenames", ())]
+    if spec := getattr(item, "callspec", None):  # a fixture that is chosen by its name
+        names += [each for each in spec.params.values() if isinstance(each, str)]
+    return {PARTS[name] for name in names if name in PARTS}
 
 
 def _command(*arguments: str) -> list[str]:

@@ -15,8 +15,11 @@ from fairing_core import (
     hookimpl,
 )
 from fairing_core.build.append import AppendBuilder
+from fairing_core.build.cluster.builder import ClusterBuilder
 from fairing_core.choices import Choices
 from fairing_core.plugins import Plugins
+from fairing_core.preprocess.context import pack
+from fairing_core.types import ContextFile
 
 
 class Runner:
@@ -153,6 +156,53 @@ def test_where_nobody_names_a_builder_it_is_append(here: Path) -> None:
     context = BuildContext((), ("python3", "x.py"), digest="sha256:00")
     request = BuildRequest(context, base_image="lab/base", registry="lab.example")
     assert isinstance(choices(backend="lab").builder(request), AppendBuilder)
+
+
+def request(*destinations: str) -> BuildRequest:
+    files = [ContextFile(place, b"x", size=1) for place in ("/app/main.py", *destinations)]
+    context = pack(files, ["python3", "/app/main.py"], workdir="/app")
+    return BuildRequest(context, base_image="r.example/base", registry="r.example")
+
+
+@pytest.fixture
+def nowhere(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine without an engine and without a cluster."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{here}/docker.sock")
+    monkeypatch.setenv("KUBECONFIG", str(here / "kubeconfig"))
+    monkeypatch.setenv("HOME", str(here))
+    return here
+
+
+def test_what_needs_no_step_is_appended(nowhere: Path) -> None:
+    assert isinstance(choices(backend="lab").builder(request()), AppendBuilder)
+
+
+def test_where_nothing_fits_each_candidate_says_why(nowhere: Path) -> None:
+    with pytest.raises(errors.Unsupported) as caught:
+        choices(backend="lab").builder(request("/app/requirements.txt"))
+    told = str(caught.value)
+    assert "append: requirements.txt is among the inputs" in told
+    assert "docker: " in told
+    assert f"cluster: there is no kubeconfig at {nowhere / 'kubeconfig'}" in told
+
+
+@pytest.mark.parametrize("file", ["/app/requirements.txt", "/Dockerfile"])
+def test_where_a_cluster_is_there_it_builds_what_needs_a_step(
+    file: str, nowhere: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    (nowhere / "kubeconfig").write_text("{}")
+    made = choices(backend="lab").builder(request(file))
+    assert isinstance(made, ClusterBuilder)
+    assert "builder 'cluster' builds it, since not append: " in caplog.text
+    assert "; docker: " in caplog.text
+
+
+def test_a_builder_that_lacks_an_option_is_no_candidate(nowhere: Path) -> None:
+    (nowhere / "kubeconfig").write_text("{}")
+    said = {"backend": "lab", "builder_options": {"engine": "buildah"}}
+    made = choices(**said).builder(request())
+    assert "engine='buildah'" in repr(made)
 
 
 def test_a_backend_without_images_leaves_out_what_belongs_to_them(here: Path) -> None:

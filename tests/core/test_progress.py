@@ -22,6 +22,13 @@ class Terminal(io.StringIO):
         ("pushed", TRAFFIC, "pushed: 85.8 MB sent (107.2 MB/s); layers: 13 mounted"),
         ("pushed", {**TRAFFIC, "sent": 0}, "pushed: nothing is new"),
         ("copying", {"bytes": 1_300_000_000, "to": "b.example"}, "copying 1.3 GB of the base to"),
+        ("supplying", {"way": "stdin", "bytes": 900}, "the context, 900 B, travels by stdin"),
+        ("stored", {"url": "s3://a", "bytes": 9, "sent": 9}, "the context, 9 B, is stored"),
+        (
+            "stored",
+            {"url": "s3://a", "bytes": 9, "sent": 0},
+            "the context, 9 B, was stored already",
+        ),
         ("pulled", {"image": "a/b:1", "bytes": 5_000_000, "seconds": 1.0}, "pulled a/b:1, 5.0 MB"),
         ("build-log", {"line": "Step 1/4 : FROM a"}, "Step 1/4 : FROM a"),
         ("built", {"image": "a/b@sha256:c"}, "built a/b@sha256:c"),
@@ -38,6 +45,7 @@ def test_each_step_is_one_line(name: str, fields: dict[str, Any], line: str) -> 
 def test_a_pipe_sees_no_line_that_is_rewritten() -> None:
     stream = io.StringIO()
     Progress(stream).step("pushing", **TRAFFIC)
+    Progress(stream).step("uploading", sent=1, total=2)
     assert stream.getvalue() == ""
 
 
@@ -60,6 +68,16 @@ def test_a_terminal_sees_how_far_it_is_and_then_the_end_in_its_place() -> None:
     assert "pushing: 85.8 MB sent" in first
     assert second.startswith("\033[K")
     assert second.endswith("\n")
+
+
+def test_a_terminal_sees_a_context_on_its_way_and_the_build_dimmed() -> None:
+    stream = Terminal()
+    progress = Progress(stream)
+    progress.step("uploading", sent=1000, total=2000)
+    progress.step("build-log", line="STEP")
+    first, second = stream.getvalue().split("\r")[1:]
+    assert "uploading the context: 1.0 kB of 2.0 kB" in first
+    assert second == "\033[K\033[2mSTEP\033[0m\n"
 
 
 def test_what_was_pushed_is_kept_for_the_program() -> None:

@@ -15,7 +15,7 @@ from fairing_core import PodPatch, RegistryAccess, TrainJob, errors
 from fairing_core.plugins import Plugins
 from fairing_core.settings import Settings
 from fairing_core.testing import BackendConformance
-from fairing_onprem import OnPremBackend, PlainRegistry, S3Store
+from fairing_onprem import OnPremBackend, PlainRegistry
 from tests.core.cluster.api import Api
 
 KEYS: dict[str, Any] = {"access_key": "lab-user", "secret_key": "s3cr3t"}
@@ -52,12 +52,6 @@ def secret(api: Api, name: str, **entries: str) -> None:
 
 def test_its_name_gives_its_class() -> None:
     assert Plugins(ambient=False).lookup("backend", "onprem") is OnPremBackend
-
-
-def test_it_offers_its_store_by_scheme() -> None:
-    hub = Plugins(ambient=False)
-    hub.lookup("backend", "onprem")
-    assert hub.lookup("storage", "s3") is S3Store
 
 
 def test_its_settings_come_from_the_environment_by_type() -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fairing_core import errors, names
-from fairing_core.build import archive, bases
-from fairing_core.build.appending import check_python
+from fairing_core.build import archive, bases, dockerfile
+from fairing_core.build.appending import check_python, may_push, user_check
 from fairing_core.build.archive import Archive
-from fairing_core.build.cluster import job
+from fairing_core.build.cluster import forecast, job
 from fairing_core.build.cluster.engines import BELOW, ENGINES, Engine, Order
-from fairing_core.build.cluster.job import Login
-from fairing_core.build.cluster.run import BuildRun
+from fairing_core.build.cluster.job import Supply
+from fairing_core.build.cluster.logins import for_nodes, for_pods, logins
+from fairing_core.build.cluster.run import BuildRun, ending_by_sigterm
 from fairing_core.build.cluster.supply import Parcel
 from fairing_core.build.confirm import confirmed
 from fairing_core.build.dockerfile import Owner
@@ -30,9 +30,10 @@ from fairing_core.interfaces import Storage
 from fairing_core.types import (
     BuildRequest,
     Built,
+    Check,
     PodPatch,
     PodSpecMutator,
-    RegistryAccess,
+    unheard,
 )
 from fairing_core.values import replace
 
@@ -67,6 +68,7 @@ class ClusterBuilder:
         namespace: by default the pod's own, else that of the kubeconfig's context.
         pod_spec_mutators: additions to the build's pod, as `PodPatch` values.
         service_account: what the build's pod runs as.
+        image_pull_secrets: Secrets with logins for the engine's image.
         resources: of the build's container, as for the deployer ``job``.
         node_selector: labels that the build's node has to have.
         timeout: seconds that a build may take.
@@ -100,6 +102,7 @@ class ClusterBuilder:
         namespace: str | None = None,
         pod_spec_mutators: Sequence[PodPatch | PodSpecMutator] | None = None,
         service_account: str | None = None,
+        image_pull_secrets: Sequence[str] | None = None,
         resources: Mapping[str, Any] | None = None,
         node_selector: Mapping[str, str] | None = None,
         timeout: float = 3600,
@@ -140,7 +143,7 @@ class ClusterBuilder:
             env=dict(env or {}),
             labels=dict(labels or {}),
         )
-        self._dockerfile = dockerfile_path
+        self._dockerfile = None if dockerfile_path is None else Path(dockerfile_path)
         self._python = python
         self._store = context_source
         self._engine: Engine = ENGINES[engine]
@@ -150,7 +153,10 @@ class ClusterBuilder:
         self._fetch_image = fetch_image
         self._namespace = namespace
         self._knobs = pod_patch(
-            resources=resources, service_account=service_account, node_selector=node_selector
+            resources=resources,
+            service_account=service_account,
+            image_pull_secrets=image_pull_secrets,
+            node_selector=node_selector,
         )
         self._mutators = tuple(one for one in mutators if isinstance(one, PodPatch))
         self._timeout = timeout
@@ -158,7 +164,10 @@ class ClusterBuilder:
         self._cleanup = cleanup
 
     def supports(self, request: BuildRequest) -> str | None:
-        """Why it can't be built, or None."""
+        """Why it can't be built, or None; looks at this machine only."""
+        own = archive.users_own(request.context, self._dockerfile)
+        if own is not None and (conflict := self._wanted.beside_own()):
+            return conflict
         if lacking := self._wanted.lacks(request, push=True):
             return lacking
         return self._cluster.lacks()
@@ -185,6 +194,7 @@ class ClusterBuilder:
             if facts is None:
                 wants = request.context.python is not None and self._python is None
                 facts = bases.learn(found, user=None, python=wants, cache=session.cache)
+                check_python(request.context.python, self._python or facts.python, found.name)
         return Built(
             f"{recipe.target.name}@{digest}",
             uid=facts.uid,
@@ -193,12 +203,48 @@ class ClusterBuilder:
             platform=str(found.platform),
         )
 
+    def foresee(self, request: BuildRequest) -> tuple[Built, Sequence[Check]]:
+        """What `build` would push, by its tag, and what stands in its way."""
+        with Session(request.registries, request.registry_for) as session:
+            wanted, target = self._wanted, self._wanted.target(request)
+            built, checks = Built(f"{target.name}:{target.reference}"), []
+            try:
+                recipe = self._recipe(request, session)
+            except (errors.ImageError, errors.RegistryError) as exc:
+                return built, [Check("base image", False, str(exc)), may_push(session, target)]
+            target, facts = recipe.target, recipe.facts
+            built = Built(f"{target.name}:{target.reference}", platform=str(wanted.platform))
+            if facts is None:
+                told = "your Dockerfile says what it is built on, and whom it runs as"
+                checks.append(Check("base image", None, told))
+            else:
+                built = replace(
+                    built, uid=facts.uid, gid=facts.gid, python=self._python or facts.python
+                )
+                checks.append(Check("base image", True, f"{recipe.base}, {wanted.platform}"))
+                checks.append(user_check(facts.uid, facts.gid))
+                if needed := request.context.python:
+                    checks.append(Check("python", True, f"{needed}, as the code needs"))
+            checks.append(may_push(session, target))
+            with Parcel(recipe.archive, self._engine, self._stored(request), unheard) as parcel:
+                checks.append(parcel.check())
+                try:
+                    supply = parcel.foreseen()
+                    rendered = self._rendered(request, session, recipe, supply)
+                    checks += forecast.checks(self._cluster, rendered.job, supply.way)
+                except errors.ClusterError as exc:
+                    checks.append(Check("build cluster", False, str(exc)))
+        return built, checks
+
     def _recipe(self, request: BuildRequest, session: Session) -> _Recipe:
         """What is built: by the user's own Dockerfile, else by one that is made."""
         wanted, context = self._wanted, request.context
         text, facts = archive.users_own(context, self._dockerfile), None
         ref = wanted.base(request)
-        if text is None:
+        pulled = [ref]
+        if text is not None:
+            pulled = dockerfile.images_named(text)
+        else:
             base = bases.resolve(session.repository(ref), ref, wanted.platform, session.cache)
             wants_python = context.python is not None and self._python is None
             facts = bases.learn(base, user=wanted.user, python=wants_python, cache=session.cache)
@@ -208,42 +254,51 @@ class ClusterBuilder:
             named = str((base.config.get("config") or {}).get("User") or "")
             owner = Owner(facts.uid, facts.gid, named)
             ref = ImageRef(ref.registry, ref.repository, digest=base.manifest.digest)
-            pod_base = _for_pods(ref, request.registries)
+            pod_base = for_pods(ref, request.registries)
             text = archive.generated(context, str(pod_base), wanted.changes(context), owner)
         packed = archive.archived(context, text, below=BELOW, is_generated=facts is not None)
-        return _Recipe(packed, wanted.target(request, packed.key), ref, facts)
+        target = wanted.target(request, packed.key)
+        return _Recipe(packed, target, ref, facts, (target, *pulled))
 
     def _run(self, request: BuildRequest, session: Session, recipe: _Recipe) -> str:
         """The digest that the engine tells."""
-        store = self._store or request.storage()
-        parcel = Parcel(recipe.archive, self._engine, store, request.report)
-        target = _for_pods(recipe.target, request.registries)
-        order = Order(
-            context=None,
-            destination=str(target),
-            platform=str(self._wanted.platform),
-            cache=self._cache_repo,
-            more=self._extra_args,
-        )
-        try:
+        stored = self._stored(request)
+        with Parcel(recipe.archive, self._engine, stored, request.report) as parcel:
             supply = parcel.supply(timeout=self._timeout)
-            rendered = job.rendered(
-                names.random_name("fairing-builder"),
-                self._engine,
-                order,
-                supply,
-                image=self._engine_image,
-                fetch_image=self._fetch_image or str(_for_pods(recipe.base, request.registries)),
-                logins=self._logins(request, session, [recipe.target, recipe.base]),
-                more=(*request.patches(), *self._mutators, self._knobs),
-                namespace=self._namespace or self._cluster.namespace,
-                timeout=self._timeout,
-            )
-            with self._running(request, rendered) as run:
+            rendered = self._rendered(request, session, recipe, supply)
+            with ending_by_sigterm(), self._running(request, rendered) as run:
                 feed = parcel.blocks if supply.way == "stdin" else None
                 return run.digest(feed=feed, start_timeout=self._start_timeout)
-        finally:
-            parcel.close()
+
+    def _stored(self, request: BuildRequest) -> Storage | None:
+        return self._store or request.storage()
+
+    def _rendered(
+        self, request: BuildRequest, session: Session, recipe: _Recipe, supply: Supply
+    ) -> job.Rendered:
+        """The Job that builds."""
+        cache = ImageRef.parse(self._cache_repo) if self._cache_repo else None
+        talked_to = (*recipe.talked_to, *([cache] if cache else []))
+        order = Order(
+            context=None,
+            destination=str(for_pods(recipe.target, request.registries)),
+            platform=str(self._wanted.platform),
+            cache=for_pods(cache, request.registries).name if cache else None,
+            more=self._extra_args,
+        )
+        return job.rendered(
+            names.random_name("fairing-builder"),
+            self._engine,
+            order,
+            supply,
+            image=self._engine_image,
+            fetch_image=self._fetch_image or str(for_nodes(recipe.base, request.registries)),
+            logins=logins(session, talked_to, request.registries),
+            more=(*request.patches(), *self._mutators, self._knobs),
+            namespace=self._namespace or self._cluster.namespace,
+            timeout=self._timeout,
+            start_timeout=self._start_timeout,
+        )
 
     @contextmanager
     def _running(self, request: BuildRequest, rendered: job.Rendered) -> Iterator[BuildRun]:
@@ -257,59 +312,19 @@ class ClusterBuilder:
         if self._cleanup:
             run.close()
 
-    def _logins(
-        self, request: BuildRequest, session: Session, refs: Sequence[ImageRef]
-    ) -> list[Login]:
-        """What the engine needs to know of the registries of `refs`, as it calls them."""
-        found: dict[str, Login] = {}
-        for ref in refs:
-            access = request.registries.get(ref.registry) or RegistryAccess()
-            host = _for_pods(ref, request.registries).registry
-            if host in found:
-                continue
-            certificates, plain = _certificates(access.ca), bool(access.plain_http)
-            found[host] = Login(host, _entry(session, ref), certificates, plain)
-        return list(found.values())
-
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._cluster!r}, engine={self._engine.name!r})"
 
 
 class _Recipe(NamedTuple):
-    """What is built: the archive, what the image will be called, its base, what is known of it."""
+    """What is built.
+
+    The archive, what the image will be called, its base and what is known of that, and the images
+    whose registries the engine talks to.
+    """
 
     archive: Archive
     target: ImageRef
     base: ImageRef
     facts: Facts | None
-
-
-def _for_pods(ref: ImageRef, registries: Mapping[str, RegistryAccess]) -> ImageRef:
-    """What pods call an image."""
-    access = registries.get(ref.registry)
-    name = access and (access.pod_name or access.pull_name)
-    return replace(ref, registry=name) if name else ref
-
-
-def _entry(session: Session, ref: ImageRef) -> Mapping[str, str] | None:
-    """The entry of a docker config.json: for one registry, never the user's whole file."""
-    import base64
-
-    found = session.credentials(ref)
-    if found is None:
-        return None
-    if found.username == "<token>":
-        return {"identitytoken": found.password}
-    both = f"{found.username}:{found.password}".encode()
-    return {"auth": base64.b64encode(both).decode()}
-
-
-def _certificates(path: Path | None) -> bytes | None:
-    if path is None:
-        return None
-    try:
-        return path.read_bytes()
-    except OSError as exc:
-        raise errors.SettingsError(
-            f"the certificates {os.fspath(path)} can't be read ({exc.strerror or exc})"
-        ) from exc
+    talked_to: tuple[ImageRef, ...]

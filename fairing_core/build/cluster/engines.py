@@ -57,6 +57,8 @@ class Engine(Protocol):
     """The folder that it reads a config.json of logins from."""
     certificates: str
     """The folder below which it is given certificates."""
+    needs: str
+    """What it needs of a namespace, and what to do where that is not so."""
 
     def container(self, order: Order) -> dict[str, Any]:
         """How it is run: command, arguments, environment, security context, mounts."""
@@ -72,6 +74,11 @@ class Kaniko:
     reads = frozenset({"s3", "gs", "secret", "stdin"})
     logins = "/kaniko/.docker"
     certificates = "/kaniko/certificates"
+    needs = (
+        "kaniko runs as root, with capabilities that Pod Security's level 'baseline' allows and "
+        "'restricted' does not: build in a namespace that lets it (namespace=), or with 'append' "
+        "or 'docker'"
+    )
 
     def container(self, order: Order) -> dict[str, Any]:
         """Source: kaniko v1.24, README, "Additional Flags"."""
@@ -91,7 +98,9 @@ class Kaniko:
         ]
         if order.cache:
             flags += ["--cache=true", f"--cache-repo={order.cache}", "--cache-copy-layers"]
-        capabilities = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"]
+        # What a base's files and steps that install packages need; Pod Security's baseline has all.
+        capabilities = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETFCAP"]
+        capabilities += ["SETGID", "SETUID"]
         return {
             "args": [*flags, *order.more],
             "securityContext": {
@@ -110,11 +119,17 @@ class Buildah:
     reads = frozenset[str]()
     logins = "/etc/fairing"
     certificates = "/etc/containers/certs.d"
+    needs = (
+        "buildah runs as root, and where a seccomp profile is the default it mounts nothing: build "
+        "in a namespace of Pod Security's level 'baseline' whose nodes set none (namespace=), with "
+        "engine='kaniko', or with 'append' or 'docker'"
+    )
 
     # $0 is the image's name; what follows are more flags of the build.
     _SCRIPT = (
-        'buildah build --layers=false --file "$CONTEXT/Dockerfile" --platform "$PLATFORM" '
-        '--tag "$0" "$@" "$CONTEXT" && buildah push --digestfile "$DIGEST" "$0"'
+        'buildah build --layers=false --identity-label=false --file "$CONTEXT/Dockerfile" '
+        '--platform "$PLATFORM" --tag "$0" "$@" "$CONTEXT" '
+        '&& buildah push --digestfile "$DIGEST" "$0"'
     )
 
     def container(self, order: Order) -> dict[str, Any]:

@@ -37,6 +37,12 @@ _AWAY = r"(?:no such host|connection refused|Connection refused|timeout|no route
 
 _RULES = (
     _Rule(
+        "disk-full",
+        _any(r"no space left on device"),
+        "its node has no room left",
+        "build on another (node_selector=), or with a smaller base image and context",
+    ),
+    _Rule(
         "context-missing",
         _any(_CONTEXT + r"(?:NoSuchKey|NoSuchBucket|object doesn't exist|404)"),
         "its context is not in the store",
@@ -74,7 +80,7 @@ _RULES = (
         "log in with an account that may push there ('docker login'), or name another registry",
     ),
     _Rule(
-        "tls",
+        "registry-untrusted",
         _any(r"x509: ", r"certificate signed by unknown", r"HTTP response to HTTPS client"),
         "it and a registry do not agree on TLS",
         'say how that is reached: plain_http or ca in [tool.fairing.registries."HOST"]',
@@ -124,20 +130,41 @@ _RULES = (
 )
 
 
+_NO_PIP = "name a base image whose Python has pip, or that has the packages: base_image="
+
+
 def fault(lines: Sequence[str]) -> Fault | None:
     """What a log says went wrong; None where it names no error.
 
     Errors of flags and contexts come first, with all of the usage after them, so every line counts;
     of those that are known, the last.
     """
-    telling = [one for one in reversed(lines) if re.search(r"(?i)error|fatal|panic", one)]
+    telling = [one for one in reversed(_joined(lines)) if re.search(r"(?i)error|fatal|panic", one)]
     for line in telling:
         for rule in _RULES:
             if rule.pattern.search(line):
-                return Fault(rule.kind, f"{rule.cause}: {_brief(line)}", rule.next)
+                cure = _NO_PIP if rule.kind == "run-failed" and _lacks_pip(lines) else rule.next
+                return Fault(rule.kind, f"{rule.cause}: {_brief(line)}", cure)
     if telling:
-        return Fault("engine", _brief(telling[-1]), "its log has the rest")
+        return Fault("failed", _brief(telling[-1]), "its log has the rest")
     return None
+
+
+def _joined(lines: Sequence[str]) -> list[str]:
+    """The lines, each that announces errors with those."""
+    found: list[str] = []
+    for line in lines:
+        if found and line and found[-1].endswith(("errors:", "errors: ")):
+            found[-1] = f"{found[-1].rstrip()} {line}"
+        elif found and "errors: " in found[-1] and re.match(r"(?:denied|unauthorized): ", line):
+            found[-1] = f"{found[-1]}; {line}"
+        else:
+            found.append(line)
+    return found
+
+
+def _lacks_pip(lines: Sequence[str]) -> bool:
+    return any("No module named pip" in line for line in lines)
 
 
 def _brief(line: str, most: int = 500) -> str:

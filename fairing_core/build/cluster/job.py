@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from fairing_core.build.cluster.engines import MAIN, WORKSPACE, Engine, Order
 from fairing_core.cluster import labels, owned, patches
 from fairing_core.types import OwnedSecret, PodPatch
-from fairing_core.values import replace
+from fairing_core.values import field, frozen, replace
 
 FETCH = "fetch"
 """The container that unpacks the context for an engine that can't."""
@@ -22,7 +22,8 @@ _ARCHIVE_IN = "/fairing"
 _URL = "FAIRING_CONTEXT_URL"
 _NO_SIDECAR = {"sidecar.istio.io/inject": "false"}
 _TTL = 3600  # seconds; what a client that was killed has left goes then
-_SLACK = 600  # seconds that a pod may take to start, where nobody is there to see it
+_SLACK = 600  # seconds beyond all others, for a Job that nobody is there to see
+_GRACE = 5  # seconds to end in: nothing that it has is worth more
 
 # Standard library only, for any Python from 3.6 on.
 _FETCH_SCRIPT = f"""
@@ -53,20 +54,26 @@ class Supply(NamedTuple):
     patches: tuple[PodPatch, ...] = ()
 
 
-class Login(NamedTuple):
-    """A registry as the engine calls it: a docker config.json's entry, or certificates, or both."""
+@frozen
+class Login:
+    """A registry as the engine calls it: a docker config.json's entry, or certificates, or both.
+
+    `node` is what nodes call it.
+    """
 
     host: str
-    entry: Mapping[str, str] | None
-    certificates: bytes | None
+    node: str
+    entry: Mapping[str, str] | None = field(repr=False)
+    certificates: bytes | None = field(repr=False)
     insecure: bool
 
 
 class Rendered(NamedTuple):
-    """A Job, suspended, and the Secrets that it is to own."""
+    """A Job, suspended, the Secrets that it is to own, and what its engine needs of a namespace."""
 
     job: dict[str, Any]
     secrets: tuple[OwnedSecret, ...]
+    needs: str
 
 
 def rendered(
@@ -81,6 +88,7 @@ def rendered(
     more: Sequence[PodPatch],
     namespace: str,
     timeout: float,
+    start_timeout: float,
 ) -> Rendered:
     """The Job that builds.
 
@@ -94,7 +102,8 @@ def rendered(
         logins: the registries that it talks to.
         more: what else the pod needs, folded last.
         namespace: where it builds.
-        timeout: seconds that it may take.
+        timeout: seconds that its pod may take.
+        start_timeout: seconds that the pod may take to start, beside that.
     """
     reads = supply.source is not None
     files = {one.host: _file(engine, one.host) for one in logins if one.certificates}
@@ -103,6 +112,7 @@ def rendered(
     bare: dict[str, Any] = {
         "restartPolicy": "Never",
         "activeDeadlineSeconds": round(timeout),
+        "terminationGracePeriodSeconds": _GRACE,
         "automountServiceAccountToken": False,
         "containers": [main],
     }
@@ -150,7 +160,7 @@ def rendered(
             "completions": 1,
             "backoffLimit": 0,
             # Deletes the pod and its log; the pod's own, which is earlier, keeps them.
-            "activeDeadlineSeconds": round(timeout) + _SLACK,
+            "activeDeadlineSeconds": round(timeout + start_timeout) + _SLACK,
             "ttlSecondsAfterFinished": _TTL,
             "template": {
                 "metadata": {"labels": ours, "annotations": notes},
@@ -158,7 +168,7 @@ def rendered(
             },
         },
     }
-    return Rendered(job, secrets)
+    return Rendered(job, secrets, engine.needs)
 
 
 def in_secret(archive: bytes, engine: Engine) -> Supply:
@@ -213,9 +223,10 @@ def _file(engine: Engine, host: str) -> str:
 def _registries(engine: Engine, logins: Sequence[Login]) -> list[PodPatch]:
     """Logins and certificates, from a Secret of the Job's own."""
     found = []
-    if auths := {_key(one.host): one.entry for one in logins if one.entry}:
-        config = json.dumps({"auths": auths}).encode()
-        found.append(_mounted("logins", engine.logins, {"config.json": config}, {}))
+    names = {name: one.entry for one in logins for name in (one.host, one.node) if one.entry}
+    if names:
+        config = json.dumps({"auths": {_key(name): entry for name, entry in names.items()}})
+        found.append(_logins(engine, config.encode()))
     data = {f"ca-{at}": one.certificates for at, one in enumerate(logins) if one.certificates}
     paths = {f"ca-{at}": f"{one.host}/ca.crt" for at, one in enumerate(logins) if one.certificates}
     if data:
@@ -227,13 +238,25 @@ def _key(host: str) -> str:
     return "https://index.docker.io/v1/" if host == "docker.io" else host
 
 
+def _logins(engine: Engine, config: bytes) -> PodPatch:
+    """A config.json for the engine, and for the node that pulls the base to fetch the context."""
+    key, pulling = ".dockerconfigjson", "kubernetes.io/dockerconfigjson"
+    patch = _mounted("logins", engine.logins, {key: config}, {key: "config.json"}, type=pulling)
+    return replace(patch, spec={**patch.spec, "imagePullSecrets": [{"name": "logins"}]})
+
+
 def _mounted(
-    name: str, place: str, data: Mapping[str, bytes], paths: Mapping[str, str]
+    name: str,
+    place: str,
+    data: Mapping[str, bytes],
+    paths: Mapping[str, str],
+    *,
+    type: str = "Opaque",
 ) -> PodPatch:
-    items = [{"key": key, "path": paths.get(key, key)} for key in data]
+    items = [{"key": key, "path": path} for key, path in paths.items()]
     volume = {"name": name, "secret": {"secretName": name, "items": items}}
     mount = {"name": name, "mountPath": place, "readOnly": True}
-    secret = OwnedSecret(name, data)
+    secret = OwnedSecret(name, data, type=type)
     return PodPatch(
         {"volumes": [volume]}, {"volumeMounts": [mount]}, secrets=(secret,), origin="registries"
     )

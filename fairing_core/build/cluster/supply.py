@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Iterator
 from typing import BinaryIO, cast
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ from fairing_core.build.cluster import job
 from fairing_core.build.cluster.engines import Engine
 from fairing_core.build.cluster.job import Supply
 from fairing_core.interfaces import Storage
-from fairing_core.types import Report
+from fairing_core.types import Check, Report, StoredObject
 
 logger = log.named(__name__)
 
@@ -22,11 +23,12 @@ CONTEXTS = "contexts/"
 
 _BLOCK = 1 << 20
 _IN_MEMORY = 4 << 20  # bytes of an archive above which it waits on the disk
+_DAY = 86_400  # seconds
 _MARGIN = 600  # seconds that a signed URL is good for beyond the build's own time
 
 
 class Parcel:
-    """A context on its way; once used, it is closed.
+    """A context on its way, for a ``with``.
 
     Args:
         archive: what is sent.
@@ -43,6 +45,14 @@ class Parcel:
         self._storage = storage
         self._report = report
         self._content: BinaryIO | None = None
+
+    def __enter__(self) -> Parcel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Drops what waits on the disk."""
+        if self._content is not None:
+            self._content.close()
 
     def supply(self, *, timeout: float) -> Supply:
         """How the engine gets it, for a build of so many seconds; it is in the store then.
@@ -71,16 +81,44 @@ class Parcel:
             sent += len(block)
             self._report("uploading", sent=sent, total=size)
 
-    def close(self) -> None:
-        """Drops what waits on the disk."""
-        if self._content is not None:
-            self._content.close()
+    def foreseen(self) -> Supply:
+        """As `supply`, as far as that can be told without sending, or packing, anything."""
+        if self._storage is not None:
+            url = self._storage.url(self._key)
+            if urlsplit(url).scheme in self._engine.reads:
+                return Supply("store", url, tuple(self._storage.pod_access("read")))
+            return job.by_url("")
+        if self._archive.size <= job.SECRET_LIMIT:
+            return job.in_secret(b"", self._engine)
+        return job.by_stdin(self._engine)
+
+    def check(self) -> Check:
+        """What is known of its way before it is sent."""
+        if self._storage is None:
+            if self._archive.size <= job.SECRET_LIMIT:
+                return Check("context", True, "it travels by a Secret of the build's own")
+            return Check("context", True, "it travels by the build's stdin: no store is set up")
+        url = self._storage.url(self._key)
+        try:
+            found = self._storage.stat(url)
+        except errors.StorageError as exc:
+            return Check("context", False, str(exc))
+        there = f"{url} is there already" if found else f"it will be stored as {url}"
+        return Check("context", True, there)
+
+    @property
+    def _key(self) -> str:
+        return f"{CONTEXTS}{self._archive.key}.tar.gz"
 
     def _stored(self, storage: Storage) -> str:
-        """Its URL; one that is there already costs one request."""
-        key = f"{CONTEXTS}{self._archive.key}.tar.gz"
+        """Its URL; one that is there already costs one request.
+
+        One from another day is written anew: whoever removes contexts goes by their age, and should
+        not find one that a build is about to read.
+        """
+        key = self._key
         url = storage.url(key)
-        if found := storage.stat(url):
+        if (found := storage.stat(url)) and not _is_old(found):
             self._report("stored", url=url, bytes=found.size, sent=0)
             return url
         content, size = self._packed()
@@ -129,3 +167,7 @@ class Parcel:
     def _tell(self, way: str, size: int) -> None:
         logger.info("the context (%d bytes) travels by %s", size, way)
         self._report("supplying", way=way, bytes=size)
+
+
+def _is_old(found: StoredObject) -> bool:
+    return found.changed is not None and time.time() - found.changed > _DAY

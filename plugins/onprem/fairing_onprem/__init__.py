@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fairing_onprem.backend import OnPremBackend as OnPremBackend
+    from fairing_onprem.minio import MinioContextSource as MinioContextSource
     from fairing_onprem.registry import PlainRegistry as PlainRegistry
-    from fairing_onprem.s3 import MinioContextSource as MinioContextSource
-    from fairing_onprem.s3 import S3Store as S3Store
 
 _ROOMS = {
-    "MinioContextSource": "s3",
+    "MinioContextSource": "minio",
     "OnPremBackend": "backend",
     "PlainRegistry": "registry",
-    "S3Store": "s3",
 }
 
-__all__ = ["MinioContextSource", "OnPremBackend", "PlainRegistry", "S3Store"]
+__all__ = ["MinioContextSource", "OnPremBackend", "PlainRegistry"]
 
 
 def __getattr__(name: str) -> Any:

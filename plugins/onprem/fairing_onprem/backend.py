@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from fairing_core import Check, KubernetesBackend, PodPatch, RegistryAccess, checks
+from fairing_core.s3 import S3Store
 from fairing_onprem import pods
 from fairing_onprem.doctor import checks_of_registry, checks_of_store
 from fairing_onprem.registry import PlainRegistry
-from fairing_onprem.s3 import S3Store
 
 BUCKET = "fairing"
 """The bucket where `endpoint_url` is given, and no bucket."""

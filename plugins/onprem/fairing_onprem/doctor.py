@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from fairing_core import Check, Credentials, RegistryAccess, checks, errors, logins
+from fairing_core.s3 import S3Store
 from fairing_onprem.registry import PlainRegistry
-from fairing_onprem.s3 import S3Store
 
 ReadSecret = Callable[[str], Mapping[str, bytes]]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from fairing_core import errors
-from fairing_onprem import faults
-from fairing_onprem.faults import Asked
-from fairing_onprem.keys import Keys
+from fairing_core.s3 import faults
+from fairing_core.s3.faults import Asked
+from fairing_core.s3.keys import Keys
 
 _CONNECT = 10  # seconds
 _READ = 60
@@ -19,6 +20,12 @@ _ORIGINS = {
     "shared-credentials-file": "the profile in ~/.aws/credentials",
     "config-file": "the profile in ~/.aws/config",
 }
+_INSTALL = (
+    "the package 'boto3', which talks to stores that speak S3, is not installed: "
+    "pip install 'fairing-core[s3]'"
+)
+_OWNERLESS = frozenset({"create_bucket"})  # all the others that we call know ExpectedBucketOwner
+_WRITES = frozenset({"put_object", "create_multipart_upload"})
 
 
 class Api:
@@ -30,6 +37,9 @@ class Api:
         region: by default that of the environment or the profile, else us-east-1.
         keys: None takes what boto3 finds in the environment and in profiles.
         ca: certificates that are trusted instead of the system's.
+        session: gives the botocore session whose keys and region are taken, instead of a plain one.
+        owner: gives the account that has to own the bucket; asked at the first request.
+        encryption: how what is written is to be encrypted, as boto3's arguments.
     """
 
     def __init__(
@@ -40,19 +50,30 @@ class Api:
         region: str | None,
         keys: Keys | None,
         ca: Path | None,
+        session: Callable[[], Any] | None = None,
+        owner: Callable[[], str] | None = None,
+        encryption: Mapping[str, str] | None = None,
     ) -> None:
         self._store = store
         self._endpoint = endpoint
         self._region = region
         self._given = keys
         self._ca = ca
+        self._session = session
+        self._owner = owner
+        self._encryption = dict(encryption or {})
         self._lock = threading.Lock()
-        self._made: tuple[Any, Keys | None] | None = None
+        self._made: tuple[Any, Any] | None = None
 
     @property
     def keys(self) -> Keys | None:
-        """Those that are used, as they are now; None where there are none."""
-        return self._ready()[1]
+        """Those that are used, as they are now; None where there are none.
+
+        Raises:
+            StorageDenied: they can't be renewed.
+        """
+        _, session = self._ready()
+        return self._given or self._found(session)
 
     @property
     def region(self) -> str:
@@ -65,12 +86,19 @@ class Api:
         Raises:
             StorageError: and its kinds.
         """
+        client, _ = self._ready()
         from botocore.exceptions import BotoCoreError, ClientError
 
-        client, keys = self._ready()
+        keys = self.keys
         if keys is None:
             raise faults.keyless(asked.url, self._store)
         asked = Asked(asked.what, asked.url, self._store, keys.origin)
+        if self._owner is not None and operation not in _OWNERLESS:
+            owner = self._owner()
+            asked = Asked(asked.what, asked.url, self._store, keys.origin, owner)
+            arguments["ExpectedBucketOwner"] = owner
+        if operation in _WRITES:
+            arguments = {**self._encryption, **arguments}
         try:
             answer: dict[str, Any] = getattr(client, operation)(**arguments)
         except ClientError as exc:
@@ -81,8 +109,8 @@ class Api:
 
     def signed(self, operation: str, asked: Asked, *, seconds: int, **arguments: Any) -> str:
         """A URL by which whoever has it does one operation; asks nobody."""
-        client, keys = self._ready()
-        if keys is None:
+        client, _ = self._ready()
+        if self.keys is None:
             raise faults.keyless(asked.url, self._store)
         made: str = client.generate_presigned_url(operation, arguments, ExpiresIn=seconds)
         return made
@@ -91,24 +119,23 @@ class Api:
         """The error for an answer whose body broke off."""
         return faults.unreachable(Asked(asked.what, asked.url, self._store), str(exc))
 
-    def _ready(self) -> tuple[Any, Keys | None]:
+    def _ready(self) -> tuple[Any, Any]:
+        """The client, and the session that its keys are of."""
         with self._lock:
             if self._made is None:
                 self._made = self._client()
-            client, keys = self._made
-        return client, keys
+            return self._made
 
-    def _client(self) -> tuple[Any, Keys | None]:
-        import boto3
+    def _client(self) -> tuple[Any, Any]:
+        try:
+            import boto3
+        except ImportError as exc:
+            raise errors.StorageError(_INSTALL, url="s3:") from exc
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
-        from botocore.session import Session
 
         if self._ca is not None and not self._ca.is_file():
             raise errors.SettingsError(f"ca={str(self._ca)!r}: there is no such file")
-        session = Session()
-        # It would ask an address that answers in Amazon's cloud alone, and wait for that.
-        session.get_component("credential_provider").remove("iam-role")
         config = Config(
             connect_timeout=_CONNECT,
             read_timeout=_READ,
@@ -121,9 +148,8 @@ class Api:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
-        keys = self._given
         try:
-            keys = keys or _found(session)
+            session = _session() if self._session is None else self._session()
             made = boto3.Session(botocore_session=session).client(
                 "s3",
                 endpoint_url=self._endpoint,
@@ -136,7 +162,32 @@ class Api:
             )
         except (BotoCoreError, ValueError) as exc:
             raise errors.SettingsError(f"the store {self._store} can't be asked: {exc}") from exc
-        return made, keys
+        return made, session
+
+    def _found(self, session: Any) -> Keys | None:
+        """The keys that the session has: of the environment, a profile, a role."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            found = session.get_credentials()
+            if found is None:
+                return None
+            frozen = found.get_frozen_credentials()
+        except (BotoCoreError, ClientError) as exc:
+            raise errors.StorageDenied(
+                f"there are no keys for {self._store}: {exc}", url="s3:"
+            ) from exc
+        origin = _ORIGINS.get(found.method, f"boto3's {found.method}")
+        return Keys(frozen.access_key, frozen.secret_key, token=frozen.token or "", origin=origin)
+
+
+def _session() -> Any:
+    from botocore.session import Session
+
+    session = Session()
+    # It would ask an address that answers in Amazon's cloud alone, and wait for that.
+    session.get_component("credential_provider").remove("iam-role")
+    return session
 
 
 def broken() -> tuple[type[Exception], ...]:
@@ -145,16 +196,6 @@ def broken() -> tuple[type[Exception], ...]:
     from urllib3.exceptions import HTTPError
 
     return HTTPClientError, IncompleteReadError, HTTPError, ConnectionError
-
-
-def _found(session: Any) -> Keys | None:
-    """The keys that the environment or a profile has."""
-    found = session.get_credentials()
-    if found is None:
-        return None
-    frozen = found.get_frozen_credentials()
-    origin = _ORIGINS.get(found.method, f"boto3's {found.method}")
-    return Keys(frozen.access_key, frozen.secret_key, token=frozen.token or "", origin=origin)
 
 
 def _refused(asked: Asked, exc: Any) -> errors.StorageError:

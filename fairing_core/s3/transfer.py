@@ -12,9 +12,9 @@ from contextlib import suppress
 from typing import Any, BinaryIO, NamedTuple
 
 from fairing_core import errors
-from fairing_onprem import _sdk, faults
-from fairing_onprem._sdk import Api
-from fairing_onprem.faults import Asked
+from fairing_core.s3 import _sdk, faults
+from fairing_core.s3._sdk import Api
+from fairing_core.s3.faults import Asked
 
 logger = logging.getLogger(__name__)
 

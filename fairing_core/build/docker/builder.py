@@ -13,8 +13,8 @@ from typing import ClassVar
 from fairing_core import errors
 from fairing_core.build import archive
 from fairing_core.build.appending import may_push
-from fairing_core.build.docking import Docking
-from fairing_core.build.engine import DockerAddress, Engine, Find, PodmanAddress
+from fairing_core.build.docker.docking import Docking
+from fairing_core.build.docker.engine import DockerAddress, Engine, Find, PodmanAddress
 from fairing_core.build.wanted import IMAGE_NAME, Wanted, entrypoint_of
 from fairing_core.images.manifest import Platform
 from fairing_core.images.reference import ImageRef
@@ -45,7 +45,7 @@ class DockerBuilder:
         build_args: what an own Dockerfile's ARG lines get; they stay readable in the image.
 
     Example:
-        >>> from fairing_core.build.docker import DockerBuilder
+        >>> from fairing_core.build.docker.builder import DockerBuilder
         >>> builder = DockerBuilder(push=False, network="host")
     """
 
@@ -161,17 +161,8 @@ class DockerBuilder:
     def _lacks(self, request: BuildRequest) -> str | None:
         own = archive.users_own(request.context, self._dockerfile)
         wanted = self._wanted
-        said = {
-            "user": wanted.user is not None,
-            "entrypoint": wanted.entrypoint is not None,
-            "env": bool(wanted.env),
-            "labels": bool(wanted.labels),
-        }
-        if own is not None and (names := [key for key, is_said in said.items() if is_said]):
-            return (
-                f"the Dockerfile is your own, and {', '.join(names)} can't be added to it; "
-                "say that in the Dockerfile, or leave it out"
-            )
+        if own is not None and (conflict := wanted.beside_own()):
+            return conflict
         if own is None and self._args:
             return (
                 f"build_args ({', '.join(sorted(self._args))}) are for a Dockerfile of your own; "
@@ -202,7 +193,7 @@ class PodmanBuilder(DockerBuilder):
     ``/run/podman/podman.sock``.
 
     Example:
-        >>> from fairing_core.build.docker import PodmanBuilder
+        >>> from fairing_core.build.docker.builder import PodmanBuilder
         >>> builder = PodmanBuilder(host="unix:///run/podman/podman.sock")
     """
 

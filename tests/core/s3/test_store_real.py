@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 
 from fairing_core import errors
+from fairing_core.s3 import S3Store
 from fairing_core.testing import StorageConformance
-from fairing_onprem import MinioContextSource, S3Store
 from tests.bench import certificates
 from tests.bench.bench import Bench
 from tests.bench.minio import Store
-from tests.onprem.conftest import Make
-from tests.onprem.proxy import Proxy, before, with_tls
+from tests.core.s3.conftest import Make
+from tests.core.s3.proxy import Proxy, before, with_tls
 
 PART = 8 << 20
 KEYS = {"access_key": None, "secret_key": None}
@@ -270,7 +270,7 @@ def test_an_upload_that_fails_leaves_no_parts(at: Make, minio: Store, bucket: st
 
 _GIGABYTE = """
 import hashlib, io, json, sys, time
-from fairing_onprem import S3Store
+from fairing_core.s3 import S3Store
 
 settings, size = json.loads(sys.argv[1]), int(sys.argv[2])
 block = bytes(range(256)) * 4096
@@ -367,20 +367,3 @@ def test_keys_are_read_from_a_profile(
     store = at(**KEYS)
     put(store, b"held")
     assert store.keys_from() == "the profile in ~/.aws/credentials"
-
-
-def test_the_originals_source_makes_its_bucket(minio: Store, prefix: str) -> None:
-    keys = (minio.access_key, minio.secret_key)
-    store = MinioContextSource(minio.url, *keys, minio.region, bucket=prefix)
-    found = put(store, b"held", "0c1d")
-    assert found.url == f"s3://{prefix}/fairing-builds/0c1d"
-    store.delete(found.url)
-    minio.client().delete_bucket(Bucket=prefix)
-
-
-def test_a_bucket_that_can_not_be_made_in_that_region_says_so(minio: Store, prefix: str) -> None:
-    keys = (minio.access_key, minio.secret_key)
-    store = MinioContextSource(minio.url, *keys, "eu-nowhere-1", bucket=prefix)
-    error = refused(errors.StorageError, lambda: put(store, b"held"), "InvalidRegion")
-    assert "expecting 'us-east-1'" in str(error)
-    assert "region=" in str(error)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fairing_core import errors
+from fairing_core.plugins import Plugins
+from fairing_core.s3 import S3Store, faults
+from fairing_core.s3.faults import Asked
+from fairing_core.s3.keys import Keys, keys_in
 from fairing_core.testing.clauses import references, shown
-from fairing_onprem import MinioContextSource, S3Store, faults
-from fairing_onprem.faults import Asked
-from fairing_onprem.keys import Keys, keys_in
 
 KEYS = {"access_key": "lab-user", "secret_key": "s3cr3t"}
 
@@ -135,19 +136,28 @@ def test_other_usual_entries_of_a_secret_are_found() -> None:
     assert keys_in({}, entries, "it") is None
 
 
-def test_the_originals_source_takes_its_four_arguments() -> None:
-    given = ("http://minio-service.kubeflow:9000", "minio", "s3cr3t", "lab")
-    made = MinioContextSource(*given)
-    assert made.url("0c1d") == "s3://kubeflow-lab/fairing-builds/0c1d"
-    assert "s3cr3t" not in repr(made)
-    positional = [
-        name
-        for name, one in inspect.signature(MinioContextSource).parameters.items()
-        if one.kind is one.POSITIONAL_OR_KEYWORD and one.default is one.empty
-    ]
-    assert positional == ["endpoint_url", "minio_secret", "minio_secret_key", "region_name"]
-    named = MinioContextSource(**dict(zip(positional, given, strict=True)))
-    assert named.url("") == made.url("")
+def test_a_key_of_a_kms_is_for_that_encryption() -> None:
+    store(encryption="aws:kms", kms_key="alias/lab")
+    with pytest.raises(errors.SettingsError, match="is for encryption='aws:kms'"):
+        store(encryption="AES256", kms_key="alias/lab")
+
+
+def test_it_is_the_store_of_its_scheme() -> None:
+    assert Plugins(ambient=False).lookup("storage", "s3") is S3Store
+
+
+def test_without_its_package_the_error_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    with pytest.raises(errors.StorageError, match=r"pip install 'fairing-core\[s3\]'"):
+        store(**KEYS).stat("s3://lab/a")
+
+
+def test_a_refusal_names_the_owner_that_was_expected() -> None:
+    asked = Asked("can't write", "s3://lab/a", "Amazon S3", "the environment", "012345678901")
+    error = faults.refused(asked, 403, "AccessDenied", "Access Denied")
+    assert "or the bucket is not the account 012345678901's: bucket_owner=..." in str(error)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -11,9 +10,9 @@ from fairing_core import errors, log
 from fairing_core.build import archive
 from fairing_core.build.appending import check_python, user_check
 from fairing_core.build.confirm import confirmed
-from fairing_core.build.dockerfile import Owner
-from fairing_core.build.engine import Engine
-from fairing_core.build.inside import learn, platform_of
+from fairing_core.build.docker.engine import Engine
+from fairing_core.build.docker.inside import learn, platform_of
+from fairing_core.build.dockerfile import Owner, images_named
 from fairing_core.build.wanted import Wanted
 from fairing_core.images.facts import Facts
 from fairing_core.images.reference import ImageRef
@@ -21,8 +20,6 @@ from fairing_core.images.session import Session
 from fairing_core.types import BuildRequest, Built, Check, Credentials
 
 logger = log.named(__name__)
-
-_FROM = re.compile(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)|--from=(\S+)", re.IGNORECASE | re.MULTILINE)
 
 
 class Docking:
@@ -78,7 +75,7 @@ class Docking:
         request = self._request
         whole = archive.archived(request.context, text, is_generated=self._facts is not None)
         params = {**params, "t": str(name), "dockerfile": "Dockerfile", "rm": "1", "forcerm": "1"}
-        known = {ref: self._may_know(ref) for ref in _named(text)}
+        known = {ref: self._may_know(ref) for ref in images_named(text)}
         logins = {ref: who for ref, who in known.items() if who}
 
         def heard(line: str) -> None:
@@ -187,15 +184,3 @@ def _pinned(ref: ImageRef, image: Mapping[str, Any]) -> str:
             if (named := ImageRef.parse(told)).name == ref.name:
                 return str(named)
     return str(image["Id"])
-
-
-def _named(dockerfile: str) -> list[ImageRef]:
-    """The images that a Dockerfile names, as far as it says them in full."""
-    found: dict[ImageRef, None] = {}
-    for named in _FROM.finditer(dockerfile):
-        try:
-            ref = ImageRef.parse(named[1] or named[2])
-        except errors.InvalidReference:  # a variable, a stage by its number
-            continue
-        found[ref] = None
-    return list(found)

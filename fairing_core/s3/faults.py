@@ -36,12 +36,16 @@ _DAMAGED = (
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked for: `what` in words, of which `url`; then at which store, with whose keys."""
+    """What was asked for: `what` in words, of which `url`; then at which store, with whose keys.
+
+    `owner` is the account that was said to own the bucket.
+    """
 
     what: str
     url: str
     store: str = ""
     origin: str = ""
+    owner: str = ""
 
     @property
     def bucket(self) -> str:
@@ -64,6 +68,9 @@ def _meaning(
     asked: Asked, status: int | None, code: str, region: str
 ) -> tuple[type[errors.StorageError], str]:
     keys = f"the keys from {asked.origin}" if asked.origin else "the keys"
+    denied = f"{keys} don't allow that; ask for the right, or use others"
+    if asked.owner:  # which the store does not tell apart, so that nobody learns whose it is
+        denied += f"; or the bucket is not the account {asked.owner}'s: bucket_owner=..."
     for codes, kind, told in (
         (_WRONG, errors.StorageDenied, f"{keys} don't fit each other: the secret key is wrong"),
         (
@@ -97,16 +104,12 @@ def _meaning(
             errors.StorageError,
             "what arrived is not what was sent; try again, or look at what is between",
         ),
-        (
-            _DENIED,
-            errors.StorageDenied,
-            f"{keys} don't allow that; ask for the right, or use others",
-        ),
+        (_DENIED, errors.StorageDenied, denied),
     ):
         if code in codes:
             return kind, told
     if status in (401, 403):
-        return errors.StorageDenied, f"{keys} don't allow that; ask for the right, or use others"
+        return errors.StorageDenied, denied
     return errors.StorageError, ""
 
 
@@ -125,9 +128,8 @@ def keyless(url: str, store: str, why: str = "") -> errors.StorageDenied:
     """The error where nobody has keys."""
     more = f" ({why})" if why else ""
     return errors.StorageDenied(
-        f"there are no keys for {store}{more}: set access_key and secret_key "
-        "(FAIRING_ONPREM__ACCESS_KEY, FAIRING_ONPREM__SECRET_KEY), AWS_ACCESS_KEY_ID and "
-        "AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or name the Secret that has them: secret=...",
+        f"there are no keys for {store}{more}: set access_key and secret_key, AWS_ACCESS_KEY_ID "
+        "and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or name the Secret that has them: secret=...",
         url=url,
     )
 

@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Mapping
 from typing import Any
 
-from fairing_core.build.engine import Engine, Files
+from fairing_core.build.docker.engine import Engine, Files
 from fairing_core.images.facts import (
     Fact,
     Facts,

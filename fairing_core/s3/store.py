@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
-from fairing_core import PodPatch, StoredObject, errors
-from fairing_onprem import faults, pods, transfer
-from fairing_onprem._sdk import Api
-from fairing_onprem.faults import Asked
-from fairing_onprem.keys import Keys, entries_of, keys_in
-from fairing_onprem.transfer import Place
+from fairing_core import errors
+from fairing_core.s3 import faults, pods, transfer
+from fairing_core.s3._sdk import Api
+from fairing_core.s3.faults import Asked
+from fairing_core.s3.keys import Keys, entries_of, keys_in
+from fairing_core.s3.transfer import Place
+from fairing_core.types import PodPatch, StoredObject
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +24,9 @@ _BUFFER = 1 << 18
 
 ReadSecret = Callable[[str], Mapping[str, bytes]]
 """Gives the entries of a Secret of the cluster, by its name."""
+
+Encryption = Literal["AES256", "aws:kms", "aws:kms:dsse"]
+"""How a store encrypts what is written. Source: Amazon S3 API, x-amz-server-side-encryption."""
 
 
 class S3Store:
@@ -46,10 +50,19 @@ class S3Store:
             ``mlpipeline-minio-artifact``.
         ca: certificates (PEM) that are trusted instead of the system's, by pods too.
         create_bucket: whether a bucket that is missing is made.
+        encryption: how the store is to encrypt what it keeps; by default the bucket's way.
+        kms_key: with which key of the store's KMS; for ``aws:kms``.
+        owner: the account that has to own the bucket, or what gives it at the first request; each
+            request says it, and a bucket of somebody else's is refused.
         read_secret: reads the Secret where nothing else has keys.
+        session: gives the botocore session whose keys and region are used, where none are given.
+        pod_keys: gives what pods have their keys by, where no Secret is named; by default a Secret
+            that is made of the keys.
+
+    The last three are for plugins that bring identities of their own, as clouds do.
 
     Example:
-        >>> from fairing_onprem import S3Store
+        >>> from fairing_core.s3 import S3Store
         >>> store = S3Store(bucket="lab", endpoint_url="http://minio.lab.example:9000")
         >>> store.url("contexts/3f")
         's3://lab/fairing/contexts/3f'
@@ -71,7 +84,12 @@ class S3Store:
         secret_entries: tuple[str, ...] | None = None,
         ca: Path | None = None,
         create_bucket: bool = False,
+        encryption: Encryption | None = None,
+        kms_key: str | None = None,
+        owner: str | Callable[[], str] | None = None,
         read_secret: ReadSecret | None = None,
+        session: Callable[[], Any] | None = None,
+        pod_keys: Callable[[], Sequence[PodPatch]] | None = None,
     ) -> None:
         if bool(access_key) != bool(secret_key):
             lacking = "secret_key" if access_key else "access_key"
@@ -80,6 +98,10 @@ class S3Store:
             raise errors.SettingsError(
                 f"secret_entries={secret_entries!r} are not two: the Secret's entries with the "
                 "access key and with its secret"
+            )
+        if kms_key is not None and not (encryption or "").startswith("aws:kms"):
+            raise errors.SettingsError(
+                f"kms_key={kms_key!r} is for encryption='aws:kms', and encryption={encryption!r}"
             )
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
@@ -91,7 +113,12 @@ class S3Store:
         self._entries = None if secret is None else entries_of(secret, secret_entries)
         self._ca = ca
         self._create_bucket = create_bucket
+        said = {"ServerSideEncryption": encryption, "SSEKMSKeyId": kms_key}
+        self._encryption = {name: str(value) for name, value in said.items() if value}
+        self._owner = owner
         self._read_secret = read_secret
+        self._session = session
+        self._pod_keys = pod_keys
         self._lock = threading.Lock()
         self._apis: dict[str | None, Api] = {}
 
@@ -222,6 +249,8 @@ class S3Store:
         patches = [pods.store_address(self._pod_endpoint, region)]
         if self._secret is not None and self._entries is not None:
             patches.append(pods.keys_by_reference(self._secret, self._entries))
+        elif self._pod_keys is not None:
+            patches += self._pod_keys()
         else:
             keys = self._api().keys
             if keys is None:
@@ -274,12 +303,21 @@ class S3Store:
                 region=self._region,
                 keys=keys,
                 ca=self._ca,
+                session=self._session,
+                owner=None if self._owner is None else self._owned_by,
+                encryption=self._encryption,
             )
 
         made = api(self._given)
         if made.keys is None and self._secret is not None and self._read_secret is not None:
             return api(self._kept(self._secret, self._read_secret))
         return made
+
+    def _owned_by(self) -> str:
+        if not isinstance(self._owner, str):
+            assert self._owner is not None
+            self._owner = self._owner()
+        return self._owner
 
     def _kept(self, secret: str, read: ReadSecret) -> Keys:
         """The keys that the Secret of the cluster holds."""
@@ -320,49 +358,6 @@ class S3Store:
         }
         words = "".join(f", {key}={value!r}" for key, value in said.items() if value is not None)
         return f"{type(self).__name__}({self.url('')!r}{words})"
-
-
-class MinioContextSource(S3Store):
-    """Kubeflow Fairing's store of build contexts, by the arguments that it had.
-
-    Unlike other stores it makes its bucket, ``kubeflow-<region>``, where that is missing: as the
-    original did, and its users expect. The keys reach pods in a Secret, not as the original's in
-    plain text.
-
-    Args:
-        endpoint_url: where MinIO is served.
-        minio_secret: the access key.
-        minio_secret_key: its secret half.
-        region_name: the region that MinIO states.
-        bucket: another bucket.
-        pod_endpoint_url: what pods call MinIO; by default the same.
-
-    Example:
-        >>> from fairing_onprem import MinioContextSource
-        >>> MinioContextSource("http://minio-service.kubeflow:9000", "minio", "minio123", "lab")
-        MinioContextSource('s3://kubeflow-lab/fairing-builds/', endpoint_url='http://minio-service.kubeflow:9000', region='lab')
-    """  # noqa: E501 - its repr is a line
-
-    def __init__(
-        self,
-        endpoint_url: str,
-        minio_secret: str,
-        minio_secret_key: str,
-        region_name: str,
-        *,
-        bucket: str | None = None,
-        pod_endpoint_url: str | None = None,
-    ) -> None:
-        super().__init__(
-            bucket=bucket or f"kubeflow-{region_name}",
-            endpoint_url=endpoint_url,
-            pod_endpoint_url=pod_endpoint_url,
-            prefix="fairing-builds/",
-            region=region_name,
-            access_key=minio_secret,
-            secret_key=minio_secret_key,
-            create_bucket=True,
-        )
 
 
 def _unheard(_: int) -> None:

@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairing_core import errors
-from fairing_core.build import enginelog
-from fairing_core.build.docker import DockerBuilder, PodmanBuilder
-from fairing_core.build.engine import DockerAddress, PodmanAddress
+from fairing_core.build.docker import log as enginelog
+from fairing_core.build.docker.builder import DockerBuilder, PodmanBuilder
+from fairing_core.build.docker.engine import DockerAddress, PodmanAddress
 from fairing_core.types import BuildRequest, Built, ContextFile, Credentials
 from tests.core.build.conftest import MAIN, Builds, context_of
-from tests.core.build.engine import BASE_ID, MADE_ID, FakeEngine, image
+from tests.core.build.docker.engine import BASE_ID, MADE_ID, FakeEngine, image
 from tests.core.build.harness import inline
 from tests.core.images.registry import FakeRegistry
 
@@ -411,6 +411,9 @@ def test_a_file_that_changes_meanwhile_is_the_fault_that_is_told(
         ("COPY failed: file not found in build context", "build", "copy-failed"),
         ('building at STEP "COPY a b": checking on sources: no such file', "build", "copy-failed"),
         ('building at STEP "RUN x": while running runtime: exit status 3', "build", "run-failed"),
+        ("COPY --from=r/a:1: no stage or image found with that name", "build", "base-not-found"),
+        ("failed to find image r/x:1: r/x:1: image not known", "push", "image-missing"),
+        ('building at STEP "FRUM ": Build error: Unknown instruction: "F"', "build", "dockerfile"),
         ("OCI runtime create failed: exec: executable file not found", "build", "run-failed"),
         (
             "invalid from flag value a: dial tcp 1: connection refused",
@@ -486,7 +489,7 @@ def test_an_engine_that_is_not_there_says_where_it_was_looked_for(short: Path) -
 def test_a_silent_engine_is_not_waited_for_long(
     short: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fairing_core.build.engine._QUICK", 0.2)
+    monkeypatch.setattr("fairing_core.build.docker.engine._QUICK", 0.2)
     with socket.socket(socket.AF_UNIX) as mute:
         mute.bind(f"{short}/mute")
         mute.listen()
@@ -585,6 +588,18 @@ def test_podman_builds_by_the_same_api(docker: Docker) -> None:
     built = PodmanBuilder(host=docker.engine.url).build(docker.request())
     assert MADE_ID in docker.engine.images
     assert "@sha256:" in built.image
+
+
+def test_podman_tells_the_digest_of_a_push_in_words_alone(docker: Docker) -> None:
+    digest = docker.registry.image("team/job", "v1")
+    docker.engine.pushes = [{"status": f"v1: digest: {digest} size: 580"}]
+    builder = PodmanBuilder(host=docker.engine.url, image_name="job", tag="v1")
+    assert builder.build(docker.request()).image.endswith(f"/job@{digest}")
+
+
+def test_podman_s_insides_are_left_out_of_an_error() -> None:
+    text = 'Unknown instruction: "FRUM" &imagebuilder.Step{Env:[]string{"A=b"}, Flags:[]string{}}'
+    assert "A=b" not in str(enginelog.fault(text, "build", "x"))
 
 
 # --- what it would make ---------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from fairing_core import errors
-from fairing_core.build import enginelog
+from fairing_core.build.docker import log as enginelog
 from fairing_core.build.push import Traffic
 from fairing_core.images.reference import HUB, ImageRef
 from fairing_core.images.tokens import IDENTITY_TOKEN, REGISTRY_TOKEN
@@ -31,6 +31,7 @@ _QUICK = 5.0  # seconds that an engine may take to say that it is there
 _ANSWER = 60.0  # that it may take for a short answer, or to take the next bytes of a context
 _SILENCE = 3600.0  # that it may be silent while it builds, pulls or pushes
 _HUB_KEY = "https://index.docker.io/v1/"
+_PUSHED = re.compile(r": digest: (sha256:[0-9a-f]{64}) size: \d+$")
 _INSTALL = (
     "the package 'docker', which talks to the engine, is not installed: "
     "pip install 'fairing-core[docker]'"
@@ -237,6 +238,8 @@ class Engine:
         for message in self._stream(path, "push", str(image), params, fields):
             digest = (message.get("aux") or {}).get("Digest") or digest
             status, layer = str(message.get("status") or ""), str(message.get("id"))
+            if said := _PUSHED.search(status):  # all that Podman tells
+                digest = digest or said[1]
             detail = message.get("progressDetail") or {}
             if status == "Pushing" and "current" in detail:
                 before = sent.get(layer, 0)

@@ -28,6 +28,7 @@ _CONTROL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|[^\S\t ]|[\0-\b\x0e-\x1f\x7f]"
 )
 
+_INSIDES = re.compile(r" &imagebuilder\.Step\{.*\}")  # a dump, with the base's environment
 _EXIT = re.compile(r"non-zero code: (\d+)|while running runtime: exit status (\d+)")
 _KINDS = (  # the first that fits
     ("disk-full", "no space left on device"),
@@ -36,7 +37,8 @@ _KINDS = (  # the first that fits
     ("copy-failed", "(?:copy|add) failed|building at step .(?:copy|add) "),
     ("run-failed", "oci runtime|executable file not found|building at step .run "),
     ("denied", "no basic auth credentials|unauthorized|denied|authentication required|forbidden"),
-    ("not-found", "manifest unknown|name unknown|not found|no such image|does not exist"),
+    ("not-found", "manifest unknown|name unknown|not found|no such image|does not exist|not known"),
+    ("not-found", "no stage or image found"),
     ("untrusted", "x509|certificate|tls:|http response to https"),
     (
         "unreachable",
@@ -139,7 +141,7 @@ def fault(
         code: a step's exit code.
         tail: the last lines of the build.
     """
-    text = plain(text)
+    text = _INSIDES.sub("", plain(text))
     found = _EXIT.search(text)
     code = code or (int(found[1] or found[2]) if found else None)
     kind = "run-failed" if code else _kind(text)
@@ -184,7 +186,8 @@ def _advice(kind: str, text: str, code: int | None) -> str:
         "base-not-found": "name an image that is there (base_image, or FROM)",
         "push-denied": "log in with the right to push (docker login), or name another registry",
         "registry-untrusted": "the engine itself has to trust that registry: its certificate in "
-        "/etc/docker/certs.d/HOST/ca.crt, or 'insecure-registries' in its daemon.json",
+        "/etc/docker/certs.d/HOST/ca.crt, or 'insecure-registries' in its daemon.json "
+        "('insecure = true' in Podman's registries.conf)",
         "registry-unreachable": "it is the engine that has to reach that registry, and with TLS "
         "unless it is told otherwise; see that it runs, and its name and port",
     }.get(kind, "")
