@@ -14,7 +14,7 @@ import pytest
 from fairing_core import TrainJob, errors
 from fairing_core.build.cluster.builder import ClusterBuilder
 from fairing_core.testing import BackendConformance
-from fairing_gcp import GCPBackend
+from fairing_gcp import GCPBackend, GCSContextSource
 from tests.bench import tiny
 from tests.bench.bases import Base
 from tests.bench.gcs import Buckets
@@ -204,6 +204,36 @@ def test_outputs_come_home_from_the_bucket(
     assert [one for one in gcs.keys(bucket) if one.startswith("fairing/outputs/")]
     run.delete()
     assert gcs.keys(bucket) == []
+
+
+def test_an_engine_that_reads_no_buckets_gets_the_originals_context_by_a_signed_url(
+    cluster: Cluster,
+    settings: dict[str, Any],
+    key: Callable[..., Path],
+    gcs: Buckets,
+    bucket: str,
+    buildah_image: str,
+) -> None:
+    source = GCSContextSource(
+        credentials_file=key("writer"),
+        bucket=bucket,
+        endpoint_url=gcs.url,
+        pod_endpoint_url=gcs.pod_url,
+    )
+    backend = made(settings, credentials_file=key("writer"), bucket=None)
+    builder = ClusterBuilder(
+        backend.cluster,
+        engine="buildah",
+        engine_image=buildah_image,
+        context_source=source,
+        cleanup=False,
+    )
+    run = TrainJob(len, args=("four",), backend=backend, builder=builder).submit()
+    assert run.result(timeout=90) == 4
+    (context,) = gcs.keys(bucket)
+    assert context.startswith("fairing_builds/contexts/")
+    told = cluster.kubectl("get", "jobs,pods,events,configmaps", "--output=json")
+    assert "X-Goog-Signature" not in told
 
 
 # --- refusals: a clear error, and nothing left ----------------------------------------------------
