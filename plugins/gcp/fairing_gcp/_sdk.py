@@ -7,7 +7,9 @@ import contextlib
 import datetime
 import json
 import os
+import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -20,16 +22,25 @@ from fairing_gcp.login import Login
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two bytes
 _PATIENCE = 20.0  # seconds for which one request is tried again
 _FRESH = 50 * 60.0  # seconds that a token is to be good for at least, where more can be had
+_IMPORT = 30.0
 _METADATA = "the metadata server"
 
 
 def load() -> None:
-    """Imports what the Kubernetes client imports of Google's packages, too, before it does.
+    """Imports what the Kubernetes client imports of Google's packages, too, before or after it.
 
     Of two threads that import one package at once, one may get it half made (CPython, "deadlock
-    avoidance" of import locks), and that client is imported in the background.
+    avoidance" of import locks), and core imports that client in the background.
     """
+    end = time.monotonic() + _IMPORT
+    while _is_half_made("kubernetes") and time.monotonic() < end:
+        time.sleep(0.01)
     import requests  # noqa: F401
+
+
+def _is_half_made(name: str) -> bool:
+    spec = getattr(sys.modules.get(name), "__spec__", None)
+    return bool(getattr(spec, "_initializing", False))
 
 
 class Google:
@@ -172,6 +183,7 @@ class Google:
     def _loaded(self) -> tuple[Any, str | None, str]:
         with self._lock:
             if self._found is None:
+                load()
                 found, project, origin = self._searched()
                 if self._login.impersonate is not None:
                     found = self._as_another(found, self._login.impersonate)
