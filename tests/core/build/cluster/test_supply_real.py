@@ -261,7 +261,7 @@ def test_memory_does_not_grow_with_the_context(
 ) -> None:
     path = tmp_path / "data"
     with open(path, "wb") as file:
-        for _ in range(1024):
+        for _ in range(256):
             file.write(os.urandom(1 << 20))
     told = {
         "path": str(path),

@@ -61,6 +61,7 @@ BUILDERS: Mapping[str, tuple[type[DockerBuilder], Callable[[Bench], Path]]] = {
     "docker_engine": (DockerBuilder, socket_of),
     "podman_engine": (PodmanBuilder, podman.socket_of),
 }
+# Where an engine has no say in it, or what Podman has of it is proven by another test.
 DOCKER_ALONE = pytest.mark.parametrize("docker", ["docker_engine"], indirect=True)
 PODMAN_ALONE = pytest.mark.parametrize("docker", ["podman_engine"], indirect=True)
 PASSWORDS = ("wr0ng", "pusher-7Qm2", "reader-9Xt4")
@@ -214,6 +215,7 @@ def test_what_is_sent_is_told(
     assert traffic["mounted"] == 1
 
 
+@DOCKER_ALONE
 def test_the_same_input_is_built_and_sent_once(
     docker: EngineBuilds, plain_registry: Registry, base_python: Base
 ) -> None:
@@ -295,6 +297,7 @@ def test_variables_labels_user_and_entrypoint_come_out_as_they_went_in(
     assert {key: config["Labels"][key] for key in WORDS} == WORDS
 
 
+@DOCKER_ALONE
 @pytest.mark.parametrize(
     "line",
     [
@@ -502,6 +505,7 @@ def test_requirements_without_pip_say_so(
     assert "has no pip" in str(error)
 
 
+@DOCKER_ALONE
 @pytest.mark.real
 @pytest.mark.parametrize(
     ("fixture", "who"),
@@ -586,6 +590,7 @@ def test_what_the_engine_has_not_is_not_pushed(
     assert caught.value.kind == "image-missing"
 
 
+@DOCKER_ALONE
 def test_what_does_not_fit_is_found_before_it_is_built(
     docker: EngineBuilds, plain_registry: Registry, base_user: Base
 ) -> None:
@@ -599,6 +604,7 @@ def test_what_does_not_fit_is_found_before_it_is_built(
     assert docker.log == []
 
 
+@DOCKER_ALONE
 def test_a_file_that_changes_meanwhile_is_named(
     docker: EngineBuilds, plain_registry: Registry, base_user: Base, tmp_path: Path
 ) -> None:
@@ -609,6 +615,7 @@ def test_a_file_that_changes_meanwhile_is_named(
         docker(plain_registry, *SAYS, file, base=base_user.at(plain_registry))
 
 
+@DOCKER_ALONE
 def test_what_is_foreseen_is_what_is_built(
     docker: EngineBuilds, plain_registry: Registry, base_user: Base
 ) -> None:
@@ -626,7 +633,7 @@ def test_what_is_foreseen_is_what_is_built(
 
 WAITING = """
 import sys
-from fairing_core.build import docker
+from fairing_core.build.docker import builder as docker
 from fairing_core.types import BuildContext, BuildRequest, ContextFile
 builder, base, host, name, *seconds = sys.argv[1:]
 steps = [f'RUN ["sleep", "{each}"]' for each in seconds]
@@ -672,7 +679,7 @@ def end_in_a_step(
     docker(registry, *SAYS, base=named, push=False)  # it is there
     place = f"{registry.name}/{registry.prefix}"
     words = [docker.builder.__name__, named, docker.host, place, *seconds]
-    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[4])}
     with subprocess.Popen(
         [sys.executable, "-c", WAITING, *words], env=environ, stderr=subprocess.PIPE
     ) as run:
@@ -706,7 +713,7 @@ def until(done: Callable[[], bool]) -> None:
 COMMAND = """
 import sys
 from pathlib import Path
-from fairing_core.build import docker
+from fairing_core.build.docker import builder as docker
 from fairing_core.types import BuildContext, BuildRequest, ContextFile
 builder, path, base, host = sys.argv[1:]
 size = Path(path).stat().st_size
@@ -718,6 +725,7 @@ print(built.image)
 """
 
 
+@DOCKER_ALONE
 @pytest.mark.timeout(300)
 def test_memory_does_not_grow_with_the_context(
     docker: EngineBuilds, plain_registry: Registry, base_python: Base, tmp_path: Path
@@ -728,7 +736,7 @@ def test_memory_does_not_grow_with_the_context(
     words = [str(path), base_python.at(plain_registry), docker.host]
     done = subprocess.run(
         [sys.executable, "-c", PEAK + COMMAND, docker.builder.__name__, *words],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[4])},
         capture_output=True,
         text=True,
         timeout=280,
