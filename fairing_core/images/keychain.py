@@ -21,6 +21,7 @@ import base64
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -42,21 +43,24 @@ _V = TypeVar("_V")
 
 
 class Keychain:
-    """Answers which credentials a registry gets; each file, helper and plugin is asked once.
+    """Answers which credentials a registry gets; no file, helper or plugin is asked for each.
 
     Args:
         explicit: credentials by ``host[:port]`` or ``host/namespace``; they come first.
         fallback: asked last, with the registry as references name it (``docker.io``).
         environ: instead of the process's environment; helpers get it, too.
         timeout: seconds that a helper may take.
+        lasting: seconds for which what a helper or `fallback` gave is remembered: it may be a token
+            that ends within the hour, and a build may take longer.
 
     Example:
         >>> keychain = Keychain({"registry.example.com": Credentials("ada", "s3cret")})
         >>> keychain.find(ImageRef.parse("registry.example.com/team/app"))
         Credentials(username='ada')
 
-    One keychain may be asked from several threads. It never forgets, failures neither: make one for
-    each build, for tokens expire. What `fallback` gives may say when; it is asked again then.
+    One keychain may be asked from several threads. It never forgets a file, nor within `lasting` a
+    failure: make one for each build. What `fallback` gives may say when it ends; it is asked again
+    then.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class Keychain:
         fallback: Callable[[str], Credentials | None] | None = None,
         environ: Mapping[str, str] | None = None,
         timeout: float = 60,
+        lasting: float = 600,
     ) -> None:
         environ = dict(os.environ if environ is None else environ)
         self._explicit = dict(explicit or {})
@@ -73,9 +78,9 @@ class Keychain:
         self._paths = [Path(self._named)] if self._named else list(_usual_files(environ))
         self._read = _Once(_read)
         self._ask: _Once[CredentialHelper, Credentials | None] = _Once(
-            lambda helper: helper.get(environ, timeout)
+            lambda helper: helper.get(environ, timeout), lasting
         )
-        self._fallback = _Once(fallback or (lambda _: None))
+        self._fallback = _Once(fallback or (lambda _: None), lasting)
 
     def find(self, ref: ImageRef) -> Credentials | None:
         """The credentials for the repository of `ref`; None says: nobody knows any.
@@ -137,29 +142,40 @@ class Keychain:
 
 
 class _Once(Generic[_K, _V]):
-    """Each key's answer, or SettingsError, asked for once, however many threads want it."""
+    """Each key's answer, or SettingsError, asked for once, however many threads want it.
 
-    def __init__(self, ask: Callable[[_K], _V]) -> None:
+    After `lasting` seconds, or once the answer itself is stale, it is asked for again.
+    """
+
+    def __init__(self, ask: Callable[[_K], _V], lasting: float = float("inf")) -> None:
         self._ask = ask
+        self._lasting = lasting
         self._lock = threading.Lock()
-        self._cells: dict[_K, tuple[threading.Lock, list[_V | errors.SettingsError]]] = {}
+        self._cells: dict[
+            _K, tuple[threading.Lock, list[tuple[_V | errors.SettingsError, float]]]
+        ] = {}
 
     def __call__(self, key: _K) -> _V:
         with self._lock:
             lock, answers = self._cells.setdefault(key, (threading.Lock(), []))
         with lock:
-            if answers and isinstance(answers[0], Credentials) and answers[0].is_stale:
-                answers.clear()
-            if not answers:
+            if not answers or self._is_over(*answers[0]):
+                answer: _V | errors.SettingsError
                 try:
-                    answers.append(self._ask(key))
+                    answer = self._ask(key)
                 except errors.SettingsError as exc:
-                    answers.append(exc)
-        answer = answers[0]
+                    answer = exc
+                answers[:] = [(answer, time.monotonic())]
+            answer = answers[0][0]
         if isinstance(answer, errors.SettingsError):
             # A new one: threads that raise the same one would write over its traceback.
             raise errors.SettingsError(*answer.args) from answer.__cause__
         return answer
+
+    def _is_over(self, answer: _V | errors.SettingsError, asked: float) -> bool:
+        if isinstance(answer, Credentials) and answer.is_stale:
+            return True
+        return time.monotonic() - asked >= self._lasting
 
 
 def in_config(content: bytes, ref: ImageRef, where: str) -> Credentials | None:

@@ -62,7 +62,8 @@ class Authorizer:
 
     Args:
         host: the registry's ``host[:port]``.
-        credentials: asked when the registry wants some, and again once they are stale; may be slow.
+        credentials: asked whenever the registry wants some anew, as passwords that are tokens end;
+            may be slow, and has to remember.
         pool: takes the requests to token servers.
         cache: keeps challenges and tokens.
     """
@@ -81,7 +82,6 @@ class Authorizer:
         self._pool = pool
         self._cache = cache
         self._lock = threading.Lock()
-        self._asked = False
         self._credentials: Credentials | None = None
         self.fault: errors.SettingsError | None = None
         """Why credentials that should be there can't be read; what is public goes without."""
@@ -154,12 +154,10 @@ class Authorizer:
             return self._field is not None and self._field != sent
 
     def _prove(self, challenge: Challenge, *, use_kept: bool) -> None:
-        if not self._asked or (self._credentials and self._credentials.is_stale):
-            self._asked = True
-            try:
-                self._credentials = self._ask()
-            except errors.SettingsError as exc:
-                self.fault = exc
+        try:
+            self._credentials, self.fault = self._ask(), None
+        except errors.SettingsError as exc:
+            self.fault = exc
         who = self._credentials
         if challenge.scheme == "basic":
             self._field = http.basic(who.username, who.password) if who else None

@@ -23,6 +23,9 @@ from tests.bench.base_pip import LAYOUT as WITH_PIP
 from tests.bench.bases import Base
 from tests.bench.bench import Bench
 from tests.bench.docker import socket_of
+from tests.bench.gcs import Buckets, buckets
+from tests.bench.google import Google, google
+from tests.bench.google_registry import VARIANT
 from tests.bench.judges import Judges
 from tests.bench.minio import Store, store
 
@@ -51,6 +54,9 @@ PARTS = {
     "minio": "minio",
     "minio_pod": "minio-pod",
     "aws": "aws",
+    "gcs": "gcs",
+    "gcp": "gcp-metadata",
+    "google_registry": "registry-google",
 }
 """Which part a fixture asks for."""
 
@@ -195,6 +201,27 @@ def aws(bench: Bench) -> amazon.Aws:
     """STS, IAM, ECR with its registry, and S3; clients and pods call them by one address each."""
     require(bench, PARTS["aws"])
     return amazon.found(bench)
+
+
+@pytest.fixture
+def gcs(bench: Bench) -> Buckets:
+    """A Cloud Storage, whose `url` wants tokens of `gcp`; pods call it by `pod_url`."""
+    require(bench, PARTS["gcs"])
+    return buckets(bench)
+
+
+@pytest.fixture
+def gcp(bench: Bench) -> Google:
+    """What stands in for Google's metadata server, OAuth, IAM and Artifact Registry's API."""
+    require(bench, PARTS["gcp"])
+    return google(bench)
+
+
+@pytest.fixture
+def google_registry(bench: Bench, prefix: str) -> registry.Registry:
+    """A registry with TLS that takes Google's tokens; client, nodes and pods use one name."""
+    require(bench, PARTS["google_registry"])
+    return replace(VARIANT.at(bench), prefix=prefix)
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@
 
 Both are on one host and port, since clients refuse a realm at another private address.
 
-Run as: python -m tests.bench.front HOST PORT REGISTRY-PORT FOLDER
+With a folder of Google's tokens it takes those, too, as Artifact Registry does.
+
+Run as: python -m tests.bench.front HOST PORT REGISTRY-PORT FOLDER [FOLDER-OF-TOKENS]
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.bench import tokens
+from tests.bench.google import USER, Mint
 
 PIECE = 1 << 18
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer"}
@@ -35,6 +38,7 @@ class Front(BaseHTTPRequestHandler):
     """The host that the registry is at."""
     registry: int
     signer: tokens.Signer
+    mint: Mint | None = None
 
     def do_GET(self) -> None:
         """Answers any request."""
@@ -58,7 +62,11 @@ class Front(BaseHTTPRequestHandler):
         kind, _, coded = self.headers.get("Authorization", "").partition(" ")
         if kind.lower() == "basic":
             user, _, password = base64.b64decode(coded).decode().partition(":")
-            if tokens.USERS.get(user) != password:
+            known = tokens.USERS.get(user) == password
+            if self.mint and user == USER:
+                may = self.mint.may(password)
+                user, known = _user(may or frozenset()), may is not None
+            if not known:
                 fault = {"code": "UNAUTHORIZED", "message": "wrong user or password"}
                 self._tell(401, {"errors": [fault]})
                 return
@@ -146,8 +154,14 @@ def _chunks(source: BufferedIOBase) -> Iterator[bytes]:
         pass
 
 
-def main(host: str, port: int, registry: int, folder: Path) -> None:
+def _user(may: frozenset[str]) -> str:
+    """The user that whoever may so much is for this registry."""
+    return "pusher" if "write" in may else "reader" if "read" in may else ""
+
+
+def main(host: str, port: int, registry: int, folder: Path, google: Path | None = None) -> None:
     """Serves until it is ended."""
+    Front.mint = None if google is None else Mint(google)
     Front.registry, Front.signer = registry, tokens.Signer.make(folder)
     with Server((host, port), Front) as server:
         server.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -156,4 +170,4 @@ def main(host: str, port: int, registry: int, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), *map(Path, sys.argv[4:6]))

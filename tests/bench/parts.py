@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from tests.bench import aws, base_pip, bases, buildah, docker, kaniko, minio, podman, registry
+from tests.bench import (
+    aws,
+    base_pip,
+    bases,
+    buildah,
+    docker,
+    gcs,
+    google,
+    google_registry,
+    kaniko,
+    minio,
+    podman,
+    registry,
+)
 from tests.bench.kubernetes import cluster, minio_pod
 from tests.bench.part import Part
 
@@ -18,6 +31,9 @@ PARTS: tuple[Part, ...] = (
     minio.MINIO,
     minio_pod.MINIO_POD,
     aws.AWS,
+    google.METADATA,
+    gcs.GCS,
+    google_registry.REGISTRY,
 )
 """In the order that `status` shows them in."""
 

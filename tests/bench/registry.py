@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import bcrypt
 
-from tests.bench import certificates, tools
+from tests.bench import certificates, google, tools
 from tests.bench.bench import Bench, write
 from tests.bench.kubernetes import network
 from tests.bench.part import Part
@@ -39,6 +39,8 @@ class Variant:
     auth: Literal["none", "basic", "token"]
     inside: bool = False
     also: str = ""
+    google: bool = False
+    """Whether it takes Google's access tokens, too."""
 
     @property
     def host(self) -> str:
@@ -176,6 +178,8 @@ def _start(variant: Variant, bench: Bench, name: str) -> None:
         behind = str(bench.port(f"{name}-behind"))
         addr = f"{LOOPBACK}:{behind}"
         front = ours("front", variant.host, str(port), behind, folder)
+        if variant.google:
+            front.append(bench.folder(google.PART))
         run(f"{name}-front", front, PYTHONPATH=str(ROOT))
     config = write(folder / "config.json", json.dumps(_config(variant, addr, folder), indent=1))
     # It exports traces otherwise.

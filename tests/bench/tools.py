@@ -29,3 +29,8 @@ MINIO = Binary(
     module="github.com/minio/minio",
     version="v0.0.0-20260212201848-7aac2a2c5b7c",
 )
+FAKE_GCS = Binary(
+    name="fake-gcs-server",
+    module="github.com/fsouza/fake-gcs-server",
+    version="v1.56.1",
+)

@@ -152,3 +152,25 @@ def test_onprem_alone_has_its_store_and_no_other_clouds_sdk(
     assert not modules & {"docker", "google", "google.cloud", "kubernetes"}
     find = "import importlib.util as u; print([u.find_spec(n) for n in ('docker', 'google')])"
     assert environment.python(find).stdout == "[None, None]\n"
+
+
+def test_gcp_alone_has_its_store_and_no_other_clouds_sdk(
+    wheels: Wheels, environments: Environments
+) -> None:
+    environment = environments.having(wheels.ours("fairing-core"), wheels.ours("fairing-gcp"))
+    modules = loaded(
+        environment,
+        "import io, os, sys\n"
+        "os.environ['STORAGE_EMULATOR_HOST'] = 'http://127.0.0.1:9'\n"
+        "from fairing_core import errors\n"
+        "from fairing_gcp import GCPBackend\n"
+        "backend = GCPBackend(project='lab-1', location='europe-west3', bucket='lab')\n"
+        "assert backend.registry().repository('x').endswith('.pkg.dev/lab-1/fairing/x')\n"
+        "store = backend.storage()\n"
+        "assert store.url('a') == 'gs://lab/fairing/a'\n"
+        "assert not [name for name in sys.modules if name.startswith('google.')]\n"
+        "assert store.signed_url(store.url('a'), seconds=60) is None",
+    )
+    assert "google.cloud.storage" not in modules  # nobody had to be asked
+    find = "import google.cloud.storage, importlib.util as u; print(u.find_spec('boto3'))"
+    assert environment.python(find).stdout == "None\n"

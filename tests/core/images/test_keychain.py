@@ -516,6 +516,17 @@ def test_a_helper_is_asked_once_by_many_threads(home: Home) -> None:
     assert len(home.asked("mine")) == 1
 
 
+def test_a_helper_and_a_fallback_are_asked_again_as_what_they_gave_may_end(home: Home) -> None:
+    home.helper("mine", """echo '{"Username": "ada", "Secret": "s3cret"}'""")
+    home.docker(credHelpers={"r.example.com": "mine"})
+    answers = [ADA, BOB]
+    keychain = home.keychain(fallback=lambda _: answers.pop(0), lasting=0)
+    assert [keychain.find(APP), keychain.find(APP)] == [ADA, ADA]
+    assert len(home.asked("mine")) == 2
+    other = ImageRef.parse("other.example.com/x")
+    assert [keychain.find(other), keychain.find(other)] == [ADA, BOB]
+
+
 def test_a_helper_that_failed_is_not_asked_again(home: Home) -> None:
     home.helper("mine", "exit 1")
     home.docker(credHelpers={"r.example.com": "mine"})
