@@ -18,7 +18,8 @@ def test_check_loads_each_and_says_what_it_offers(fairing: Fairing) -> None:
     done = fairing("backends", "--check", "--json")
     assert done.returncode == 0, done.stderr
     rows = {row["name"]: row for row in json.loads(done.stdout)}
-    assert {rows.pop(name)["state"] for name in ("aws", "kubernetes", "onprem")} == {"not ready"}
+    of_clusters = ("aws", "gcp", "kubernetes", "onprem")
+    assert {rows.pop(name)["state"] for name in of_clusters} == {"not ready"}
     assert "there is no kubeconfig at" in done.stderr
     assert {row["state"] for row in rows.values()} == {"ok"}
     assert rows["local"]["offers"] == "backend local"
