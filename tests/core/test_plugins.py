@@ -24,7 +24,10 @@ def test_an_unknown_name_lists_every_candidate_and_the_near_one() -> None:
         Plugins(ambient=False).lookup("backend", "loacl")
 
 
-def test_an_unknown_name_that_our_distributions_bring_gets_its_install_line() -> None:
+def test_an_unknown_name_that_our_distributions_bring_gets_its_install_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FAIRING_DISABLE_PLUGINS", "gcp")  # as where it is not installed
     with pytest.raises(errors.UnknownName, match="pip install fairing-gcp"):
         Plugins(ambient=False).lookup("storage", "gs")
 

@@ -21,6 +21,7 @@ from tests.bench.registry import Registry
 from tests.core.build.cluster.conftest import ENGINES, MAIN, ClusterBuilds, own
 from tests.core.build.cluster.store import S3
 from tests.core.build.harness import inline, on_disk
+from tests.core.build.test_append_real import PEAK
 from tests.core.cluster.conftest import Wire
 
 LARGE = 30 << 20
@@ -230,10 +231,6 @@ def test_what_is_foreseen_is_what_is_built(
     assert [check.name for check in refused] == ["build admission"]
 
 
-PEAK = """
-import atexit, resource, sys
-atexit.register(lambda: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr))
-"""
 BUILD = """
 import json, sys
 from pathlib import Path
