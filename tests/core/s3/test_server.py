@@ -1,4 +1,4 @@
-"""The store, against an S3 server in this process: it checks no keys, but for those MinIO is there."""
+"""The store, against an S3 server in this process. It checks no keys: for that, MinIO is there."""
 
 from __future__ import annotations
 
