@@ -8,7 +8,8 @@ import pytest
 
 from fairing_gcp import GCSStore
 from tests.bench.gcs import Buckets
-from tests.bench.google import Google
+from tests.bench.google import Google, Mint
+from tests.gcp.storage_server import QuickMint, StorageServer
 
 Make = Callable[..., GCSStore]
 
@@ -30,8 +31,8 @@ def _nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def key(gcp: Google, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """The key of an account."""
+def no_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is asked of Google but what a test asks."""
     from google.auth import credentials
 
     # It asks Google itself, in the background, whatever endpoint is set.
@@ -40,10 +41,47 @@ def key(gcp: Google, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
     if hasattr(credentials, kind):
         monkeypatch.setattr(getattr(credentials, kind), name, lambda _: False, raising=False)
 
+
+@pytest.fixture
+def key(gcp: Google, tmp_path: Path, no_lookup: None) -> Callable[..., Path]:
+    """The key of an account."""
+
     def of(account: str = "writer") -> Path:
         return gcp.key(tmp_path / f"{account}.json", account)
 
     return of
+
+
+@pytest.fixture(scope="session")
+def mint(tmp_path_factory: pytest.TempPathFactory) -> Mint:
+    """What makes tokens without the bench; its key takes a while."""
+    made = QuickMint(tmp_path_factory.mktemp("mint"))
+    made.prepare()
+    return made
+
+
+@pytest.fixture
+def cloud(mint: Mint, tmp_path: Path, no_lookup: None) -> Iterator[StorageServer]:
+    """Cloud Storage, tokens, IAM and Artifact Registry in this process; it has a bucket `lab`."""
+    server = StorageServer(tmp_path, mint)
+    server.buckets["lab"] = {}
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def by(cloud: StorageServer) -> Make:
+    """The store in this process as an account that may all, or with other settings."""
+
+    def made(account: str = "writer", **settings: Any) -> GCSStore:
+        usual: dict[str, Any] = {
+            "bucket": "lab",
+            "endpoint_url": cloud.url,
+            "credentials_file": cloud.key(account),
+        }
+        return GCSStore(**{**usual, **settings})
+
+    return made
 
 
 @pytest.fixture
