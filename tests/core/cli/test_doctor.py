@@ -76,18 +76,6 @@ def test_each_missing_right_is_a_row(
     assert "examples/cluster/role.yaml" in rows[1][2]
 
 
-def test_what_could_not_be_looked_at_is_no_fault(
-    fairing: Fairing, environ: dict[str, str], api: Api
-) -> None:
-    environ["KUBECONFIG"] = str(api.config)
-    done = fairing("doctor", "-b", "onprem")
-    api.close()
-    rows = [line.split("\t")[:2] for line in done.stdout.splitlines()]
-    assert ["?", "store"] in rows
-    assert ["?", "registry"] in rows
-    assert done.returncode == 0
-
-
 def test_an_unknown_backend_is_refused_by_name(fairing: Fairing) -> None:
     done = fairing("doctor", "-b", "locl")
     assert done.returncode == errors.UnknownBackend.exit_code
