@@ -48,6 +48,17 @@ def create(cluster: Cluster, job: Object, secrets: Iterable[OwnedSecret]) -> Non
         cluster.create(f"/api/v1/namespaces/{meta['namespace']}/secrets", _manifest(secret, job))
 
 
+def renew(cluster: Cluster, job: Object, secret: OwnedSecret) -> None:
+    """Gives a secret of the Job's new data; pods that have it mounted see it within two minutes.
+
+    Raises:
+        ClusterError: and its kinds.
+    """
+    meta = job["metadata"]
+    path = f"/api/v1/namespaces/{meta['namespace']}/secrets/{name_of(secret, meta['name'])}"
+    cluster.patch(path, {"data": _data(secret)})
+
+
 def _manifest(secret: OwnedSecret, job: Object) -> dict[str, Any]:
     meta = job["metadata"]
     owner = {"apiVersion": "batch/v1", "kind": "Job", "name": meta["name"], "uid": meta["uid"]}
@@ -60,8 +71,12 @@ def _manifest(secret: OwnedSecret, job: Object) -> dict[str, Any]:
             "ownerReferences": [{**owner, "controller": True, "blockOwnerDeletion": False}],
         },
         "type": secret.type,
-        "data": {key: base64.b64encode(value).decode() for key, value in secret.data.items()},
+        "data": _data(secret),
     }
+
+
+def _data(secret: OwnedSecret) -> dict[str, str]:
+    return {key: base64.b64encode(value).decode() for key, value in secret.data.items()}
 
 
 def _settled(value: Any, names: Mapping[str, str], key: str = "") -> Any:

@@ -1,8 +1,8 @@
 """Google's identities for the bench: a metadata server, OAuth tokens, IAM, Artifact Registry's API.
 
 An account's name says what it may: `writer` all, `reader` only read, `nobody` nothing; `expired`
-gets tokens that have ended, and the keys of `revoked` are not taken any more. All are in one
-project.
+gets tokens that have ended, `brief` all for `BRIEF` seconds at a time, and the keys of `revoked`
+are not taken any more. All are in one project.
 
 Run as: python -m tests.bench.google HOST PORT FOLDER
 """
@@ -37,14 +37,25 @@ PROJECT, LOCATION = "lab-1", "europe-west3"
 USER = "oauth2accesstoken"
 """Whom a registry of Google's takes access tokens from."""
 SECONDS = 3600
-ACCOUNTS = ("writer", "reader", "nobody", "expired", "revoked")
+BRIEF = 20
+ACCOUNTS = ("writer", "reader", "nobody", "expired", "brief", "revoked")
 _ALL, _READ = frozenset({"read", "write"}), frozenset({"read"})
-_MAY: Mapping[str, frozenset[str]] = {"writer": _ALL, "expired": _ALL, "reader": _READ}
+_MAY: Mapping[str, frozenset[str]] = {
+    "writer": _ALL,
+    "expired": _ALL,
+    "brief": _ALL,
+    "reader": _READ,
+}
 
 
 def email(account: str) -> str:
     """The full name of an account."""
     return f"{account}@{PROJECT}.iam.gserviceaccount.com"
+
+
+def lasting(account: str) -> int:
+    """Seconds for which an account's tokens are said to be good."""
+    return BRIEF if account == "brief" else SECONDS
 
 
 @dataclass(frozen=True)
@@ -78,7 +89,7 @@ class Mint:
     def token(self, account: str) -> str:
         """An access token; that of `expired` has ended."""
         now = int(time.time())
-        ends = now - 60 if account == "expired" else now + SECONDS
+        ends = now - 60 if account == "expired" else now + lasting(account)
         claims = {"sub": email(account), "iat": now - 120, "exp": ends, "jti": secrets.token_hex(4)}
         return "ya29." + jwt.encode(claims, self._secret, "HS256")
 
@@ -202,8 +213,7 @@ class _Answer(BaseHTTPRequestHandler):
         own = f"instance/service-accounts/(?:default|{re.escape(email(account))})"
         if re.fullmatch(f"{own}/token", path):
             token = self.server.mint.token(account)
-            answer = {"access_token": token, "expires_in": SECONDS, "token_type": "Bearer"}
-            self._tell(200, answer)
+            self._hand_out(account, token)
         elif re.fullmatch(f"{own}/?", path) and "recursive" in query:
             scopes = ["https://www.googleapis.com/auth/cloud-platform"]
             told = {"aliases": ["default"], "email": email(account), "scopes": scopes}
@@ -227,8 +237,11 @@ class _Answer(BaseHTTPRequestHandler):
             fault = {"error": "invalid_grant", "error_description": "Invalid JWT Signature."}
             self._tell(400, fault)
             return
-        token = self.server.mint.token(account)
-        self._tell(200, {"access_token": token, "expires_in": SECONDS, "token_type": "Bearer"})
+        self._hand_out(account, self.server.mint.token(account))
+
+    def _hand_out(self, account: str, token: str) -> None:
+        answer = {"access_token": token, "expires_in": lasting(account), "token_type": "Bearer"}
+        self._tell(200, answer)
 
     def _iam(self, account: str, method: str, asked: Mapping[str, Any]) -> None:
         if not self._allows("write"):

@@ -140,6 +140,8 @@ def test_an_emulator_of_the_environment_is_asked_without_a_login(
     cloud.faults.append(Fault(403, "forbidden", "no"))
     refused(errors.StorageDenied, lambda: store.stat(store.url("a")), "nobody's credentials")
     assert store.signed_url(store.url("a"), seconds=60) is None
+    cloud.faults.append(Fault(401, "required", "who is it"))
+    refused(errors.StorageDenied, lambda: store.stat(store.url("a")), "wants a login")
     assert not [headers for _, _, headers in cloud.asked if "Authorization" in headers]
 
 
@@ -215,6 +217,10 @@ def test_a_bucket_that_may_not_be_made_is_told(by: Make, cloud: StorageServer) -
     cloud.taken.add("made")
     taken = by(bucket="made", create_bucket=True)
     error = refused(errors.StorageError, lambda: put(taken, b"held"), "the name is taken")
+    assert error.status == 409
+    hidden = by(bucket="hidden", create_bucket=True)
+    cloud.faults.append(Fault(409, "conflict", "it is there", "/storage/v1/b", "POST"))
+    error = refused(errors.StorageError, lambda: put(hidden, b"held"), "the name is taken")
     assert error.status == 409
     assert list(cloud.buckets) == ["lab"]
 

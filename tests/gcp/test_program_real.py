@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from fairing_core import TrainJob, errors
+from fairing_core.build.cluster import renewal
 from fairing_core.build.cluster.builder import ClusterBuilder
 from fairing_core.testing import BackendConformance
 from fairing_gcp import GCPBackend, GCSContextSource
 from tests.bench import tiny
 from tests.bench.bases import Base
 from tests.bench.gcs import Buckets
-from tests.bench.google import email
+from tests.bench.google import BRIEF, email
 from tests.bench.kubernetes.client import Cluster
 from tests.bench.registry import Registry
 
@@ -234,6 +235,23 @@ def test_an_engine_that_reads_no_buckets_gets_the_originals_context_by_a_signed_
     assert context.startswith("fairing_builds/contexts/")
     told = cluster.kubectl("get", "jobs,pods,events,configmaps", "--output=json")
     assert "X-Goog-Signature" not in told
+
+
+def test_a_build_that_outlasts_its_token_pushes_with_a_new_one(
+    settings: dict[str, Any],
+    key: Callable[..., Path],
+    kaniko_image: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(renewal, "_EVERY", 2.0)
+    backend = made(settings, credentials_file=key("brief"))
+    own = tmp_path / "Dockerfile"
+    own.write_text(f"FROM {settings['base_image']}\nRUN sleep {2 * BRIEF}\nCOPY app/ /app/\n")
+    builder = ClusterBuilder(backend.cluster, engine_image=kaniko_image, dockerfile_path=own)
+    run = TrainJob(len, args=("four",), backend=backend, builder=builder).submit()
+    assert run.result(timeout=90) == 4
+    run.delete()
 
 
 # --- refusals: a clear error, and nothing left ----------------------------------------------------

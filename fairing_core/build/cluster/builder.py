@@ -15,6 +15,7 @@ from fairing_core.build.cluster import forecast, job
 from fairing_core.build.cluster.engines import BELOW, ENGINES, Engine, Order
 from fairing_core.build.cluster.job import Supply
 from fairing_core.build.cluster.logins import for_nodes, for_pods, logins
+from fairing_core.build.cluster.renewal import Renewal
 from fairing_core.build.cluster.run import BuildRun, ending_by_sigterm
 from fairing_core.build.cluster.supply import Parcel
 from fairing_core.build.confirm import confirmed
@@ -149,7 +150,7 @@ class ClusterBuilder:
         self._engine: Engine = ENGINES[engine]
         self._engine_image = engine_image or self._engine.image
         self._extra_args = tuple(extra_args)
-        self._cache_repo = cache_repo
+        self._cache = ImageRef.parse(cache_repo) if cache_repo else None
         self._fetch_image = fetch_image
         self._namespace = namespace
         self._knobs = pod_patch(
@@ -230,7 +231,8 @@ class ClusterBuilder:
                 checks.append(parcel.check())
                 try:
                     supply = parcel.foreseen()
-                    rendered = self._rendered(request, session, recipe, supply)
+                    known = self._logins(request, session, recipe)
+                    rendered = self._rendered(request, recipe, supply, known)
                     checks += forecast.checks(self._cluster, rendered.job, supply.way)
                 except errors.ClusterError as exc:
                     checks.append(Check("build cluster", False, str(exc)))
@@ -265,26 +267,36 @@ class ClusterBuilder:
         stored = self._stored(request)
         with Parcel(recipe.archive, self._engine, stored, request.report) as parcel:
             supply = parcel.supply(timeout=self._timeout)
-            rendered = self._rendered(request, session, recipe, supply)
+            known = self._logins(request, session, recipe)
+            rendered = self._rendered(request, recipe, supply, known)
             self._wanted.make_room(request, recipe.target)
-            with ending_by_sigterm(), self._running(request, rendered) as run:
+            renewal = Renewal(
+                self._cluster, rendered.job, known, lambda: self._logins_of_now(request, recipe)
+            )
+            with ending_by_sigterm(), self._running(request, rendered) as run, renewal:
                 feed = parcel.blocks if supply.way == "stdin" else None
                 return run.digest(feed=feed, start_timeout=self._start_timeout)
 
     def _stored(self, request: BuildRequest) -> Storage | None:
         return self._store or request.storage()
 
+    def _logins(self, request: BuildRequest, session: Session, recipe: _Recipe) -> list[job.Login]:
+        cached = [self._cache] if self._cache else []
+        return logins(session, (*recipe.talked_to, *cached), request.registries)
+
+    def _logins_of_now(self, request: BuildRequest, recipe: _Recipe) -> list[job.Login]:
+        with Session(request.registries, request.registry_for) as session:
+            return self._logins(request, session, recipe)
+
     def _rendered(
-        self, request: BuildRequest, session: Session, recipe: _Recipe, supply: Supply
+        self, request: BuildRequest, recipe: _Recipe, supply: Supply, known: Sequence[job.Login]
     ) -> job.Rendered:
         """The Job that builds."""
-        cache = ImageRef.parse(self._cache_repo) if self._cache_repo else None
-        talked_to = (*recipe.talked_to, *([cache] if cache else []))
         order = Order(
             context=None,
             destination=str(for_pods(recipe.target, request.registries)),
             platform=str(self._wanted.platform),
-            cache=for_pods(cache, request.registries).name if cache else None,
+            cache=for_pods(self._cache, request.registries).name if self._cache else None,
             more=self._extra_args,
         )
         return job.rendered(
@@ -294,7 +306,7 @@ class ClusterBuilder:
             supply,
             image=self._engine_image,
             fetch_image=self._fetch_image or str(for_nodes(recipe.base, request.registries)),
-            logins=logins(session, talked_to, request.registries),
+            logins=known,
             more=(*request.patches(), *self._mutators, self._knobs),
             namespace=self._namespace or self._cluster.namespace,
             timeout=self._timeout,

@@ -18,6 +18,7 @@ SECRET_LIMIT = 1_048_576
 """Bytes of a Secret's data (Kubernetes API v1.36, MaxSecretSize)."""
 
 ARCHIVE = "context.tar.gz"
+_LOGINS, _CONFIG = "logins", ".dockerconfigjson"
 _ARCHIVE_IN = "/fairing"
 _URL = "FAIRING_CONTEXT_URL"
 _NO_SIDECAR = {"sidecar.istio.io/inject": "false"}
@@ -220,17 +221,27 @@ def _file(engine: Engine, host: str) -> str:
     return f"{engine.certificates}/{host}/ca.crt"
 
 
-def _registries(engine: Engine, logins: Sequence[Login]) -> list[PodPatch]:
-    """Logins and certificates, from a Secret of the Job's own."""
-    found = []
+def logins_secret(logins: Sequence[Login]) -> OwnedSecret | None:
+    """A config.json for the engine, and for the node that pulls the base to fetch the context."""
     names = {name: one.entry for one in logins for name in (one.host, one.node) if one.entry}
-    if names:
-        config = json.dumps({"auths": {_key(name): entry for name, entry in names.items()}})
-        found.append(_logins(engine, config.encode()))
+    if not names:
+        return None
+    config = json.dumps({"auths": {_key(name): entry for name, entry in names.items()}})
+    data = {_CONFIG: config.encode()}
+    return OwnedSecret(_LOGINS, data, type="kubernetes.io/dockerconfigjson")
+
+
+def _registries(engine: Engine, logins: Sequence[Login]) -> list[PodPatch]:
+    """Logins and certificates, from Secrets of the Job's own."""
+    found = []
+    if secret := logins_secret(logins):
+        patch = _mounted(secret, engine.logins, {_CONFIG: "config.json"})
+        spec = {**patch.spec, "imagePullSecrets": [{"name": _LOGINS}]}
+        found.append(replace(patch, spec=spec))
     data = {f"ca-{at}": one.certificates for at, one in enumerate(logins) if one.certificates}
     paths = {f"ca-{at}": f"{one.host}/ca.crt" for at, one in enumerate(logins) if one.certificates}
     if data:
-        found.append(_mounted("certificates", engine.certificates, data, paths))
+        found.append(_mounted(OwnedSecret("certificates", data), engine.certificates, paths))
     return found
 
 
@@ -238,25 +249,10 @@ def _key(host: str) -> str:
     return "https://index.docker.io/v1/" if host == "docker.io" else host
 
 
-def _logins(engine: Engine, config: bytes) -> PodPatch:
-    """A config.json for the engine, and for the node that pulls the base to fetch the context."""
-    key, pulling = ".dockerconfigjson", "kubernetes.io/dockerconfigjson"
-    patch = _mounted("logins", engine.logins, {key: config}, {key: "config.json"}, type=pulling)
-    return replace(patch, spec={**patch.spec, "imagePullSecrets": [{"name": "logins"}]})
-
-
-def _mounted(
-    name: str,
-    place: str,
-    data: Mapping[str, bytes],
-    paths: Mapping[str, str],
-    *,
-    type: str = "Opaque",
-) -> PodPatch:
+def _mounted(secret: OwnedSecret, place: str, paths: Mapping[str, str]) -> PodPatch:
     items = [{"key": key, "path": path} for key, path in paths.items()]
-    volume = {"name": name, "secret": {"secretName": name, "items": items}}
-    mount = {"name": name, "mountPath": place, "readOnly": True}
-    secret = OwnedSecret(name, data, type=type)
+    volume = {"name": secret.name, "secret": {"secretName": secret.name, "items": items}}
+    mount = {"name": secret.name, "mountPath": place, "readOnly": True}
     return PodPatch(
         {"volumes": [volume]}, {"volumeMounts": [mount]}, secrets=(secret,), origin="registries"
     )

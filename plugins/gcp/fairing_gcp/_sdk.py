@@ -354,6 +354,8 @@ class Api:
             said = "what the store has is not what was sent; write it again"
             raise faults.damaged(asked.url, said) from None
         except GoogleAuthError as exc:
+            if self._anonymous:
+                raise faults.wants_login(self._asked(asked)) from exc
             fault = self._google.fault_of(exc)
             if isinstance(fault, login.GoogleUnreachable):
                 raise errors.StorageUnreachable(str(fault), url=asked.url) from exc

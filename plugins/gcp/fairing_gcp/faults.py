@@ -114,6 +114,17 @@ def unreachable(asked: Asked, why: str) -> errors.StorageUnreachable:
     )
 
 
+def wants_login(asked: Asked) -> errors.StorageDenied:
+    """The error for an emulator that is asked without credentials and wants some."""
+    return errors.StorageDenied(
+        f"{asked.what} {asked.url}: {asked.store} wants a login (status 401), and what "
+        "STORAGE_EMULATOR_HOST names is asked without one; name it by endpoint_url= instead, which "
+        "is asked with your credentials",
+        url=asked.url,
+        status=401,
+    )
+
+
 def damaged(url: str, what: str) -> errors.StorageError:
     """The error for bytes that are others than their digest says."""
     return errors.StorageError(f"{url}: {what}", url=url)

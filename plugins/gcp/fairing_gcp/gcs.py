@@ -209,21 +209,20 @@ class GCSStore:
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """What is stored under keys that begin with `prefix`."""
-        api = self._api()
-        url = self.url(prefix)
-        client = api.client(url)
-        # A 404 is the bucket's: a prefix that nothing has is no fault.
-        asked = Asked("can't list", f"gs://{self.bucket}")
         try:
-            with api.asking(asked):
-                pages = client.list_blobs(
-                    self.bucket, prefix=self._prefix + prefix, **api.how()
-                ).pages
-                for page in pages:
-                    yield from map(_told, page)
+            yield from self._listed(prefix)
         except errors.StoredObjectNotFound:
             if not self._create_bucket:  # it is made at the first `put`
                 raise
+
+    def _listed(self, prefix: str) -> Iterator[StoredObject]:
+        api = self._api()
+        client = api.client(self.url(prefix))
+        # A 404 is the bucket's: a prefix that nothing has is no fault.
+        with api.asking(Asked("can't list", f"gs://{self.bucket}")):
+            pages = client.list_blobs(self.bucket, prefix=self._prefix + prefix, **api.how()).pages
+            for page in pages:
+                yield from map(_told, page)
 
     def delete(self, url: str) -> None:
         """Removes the object; one that is not there is no error."""
@@ -312,7 +311,7 @@ class GCSStore:
     def _is_there(self) -> bool:
         """Whether the bucket can be read: its name may be taken by somebody of another project."""
         try:
-            next(iter(self.list("")), None)
+            next(self._listed(""), None)
         except errors.StorageError:
             return False
         return True
