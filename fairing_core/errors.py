@@ -25,7 +25,9 @@ scripts can tell faults apart::
     │   ├── InvalidArgument              92   an argument or variable that no process can take
     │   ├── NotPicklable                 93
     │   ├── MissingRequirements          94
-    │   └── InvalidDestination           95
+    │   ├── InvalidDestination           95
+    │   └── InvalidNotebook             116   no notebook, an old one, or one of another language
+    │       └── InvalidCell             117   a cell that is no Python, or that no job can run
     ├── ImageError                       96   a base image that can't be built on
     │   ├── InvalidReference             97   no image's name
     │   └── PlatformNotFound             98
@@ -225,6 +227,23 @@ class InvalidDestination(InputError):
     """A place in the image that can't be written to."""
 
     exit_code = 95
+
+
+class InvalidNotebook(InputError):
+    """A file is no notebook, or one of an old format or another language."""
+
+    exit_code = 116
+
+
+class InvalidCell(InvalidNotebook):
+    """A cell can't run: `cell` is its number, `line` the line in it, both from 1."""
+
+    exit_code = 117
+
+    def __init__(self, message: str, *, cell: int, line: int) -> None:
+        super().__init__(message)
+        self.cell = cell
+        self.line = line
 
 
 class ImageError(FairingError, ValueError):

@@ -171,6 +171,8 @@ _ERRORS = {
     "NotPicklable": "InputError TypeError",
     "MissingRequirements": "InputError",
     "InvalidDestination": "InputError",
+    "InvalidNotebook": "InputError",
+    "InvalidCell": "InvalidNotebook",
     "ImageError": "FairingError ValueError",
     "InvalidReference": "ImageError",
     "PlatformNotFound": "ImageError LookupError",

@@ -14,6 +14,7 @@ CLASSES = [
 FIELDS: dict[type, dict[str, Any]] = {
     errors.PluginError: {"distribution": "fairing-x"},
     errors.NotPicklable: {"variable": "config['lock']"},
+    errors.InvalidCell: {"cell": 3, "line": 2},
     errors.MissingRequirements: {"lacking": ("pandas>=2",)},
     errors.WaitTimeout: {"uri": "fairing://a/b/c/d", "status": "running"},
     errors.RunFailed: {"uri": "fairing://a/b/c/d", "returncode": 3, "type": "ValueError"},
