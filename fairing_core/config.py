@@ -14,7 +14,7 @@ own run can be shipped as it is.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, TypeVar, cast, overload
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+_NOTEBOOKS = ("notebook", "full_notebook")
 
 
 class _Parts(NamedTuple):
@@ -65,7 +66,7 @@ class Config:
         self._said.clear()
 
     def set_preprocessor(self, name: str | None = None, **options: Any) -> None:
-        """How code is packaged: ``python`` or ``function``, with that preprocessor's options."""
+        """How code is packaged: ``python``, ``notebook`` or ``function``, with its options."""
         self._say("preprocessor", name, options)
 
     def set_builder(self, name: str | None = "append", **options: Any) -> None:
@@ -99,8 +100,10 @@ class Config:
         target = said.get("function_obj")
         if name == "function" or target is not None:
             source = Source("function", target)
-        elif name is None and _in_notebook():
-            source = Source("notebook")
+        elif name in _NOTEBOOKS or (
+            name is None and ("notebook_file" in options or _in_notebook())
+        ):
+            source = Source("notebook", _notebook(options))
         else:
             executable = options.get("executable")
             source = Source("script", None if executable is None else Path(executable))
@@ -170,6 +173,16 @@ class Config:
             builder=Part(builder.named, build_options),
             deployer=Part(deployer.named, deploy_options),
         )
+
+
+def _notebook(options: Mapping[str, Any]) -> Path:
+    """The notebook that was named, else the one that runs now."""
+    named = options.get("notebook_file")
+    if named is not None:
+        return Path(named)
+    from fairing_core.preprocess.current import current_notebook
+
+    return current_notebook()
 
 
 def _in_notebook() -> bool:

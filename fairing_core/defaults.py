@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairing_core import errors
 from fairing_core.hookspecs import PLUGIN_API, hookimpl
 from fairing_core.interfaces import BackendInterface, Builder, Deployer, Preprocessor, Runs, Storage
 
@@ -35,9 +34,14 @@ def fairing_register_backends() -> Mapping[str, type[BackendInterface]]:
 @hookimpl
 def fairing_register_preprocessors() -> Mapping[str, type[Preprocessor]]:
     from fairing_core.preprocess.function import FunctionPreprocessor
+    from fairing_core.preprocess.notebook import NotebookPreprocessor
     from fairing_core.preprocess.python import PythonPreprocessor
 
-    return {"python": PythonPreprocessor, "function": FunctionPreprocessor}
+    return {
+        "python": PythonPreprocessor,
+        "notebook": NotebookPreprocessor,
+        "function": FunctionPreprocessor,
+    }
 
 
 @hookimpl
@@ -74,17 +78,9 @@ def backend(*, wants_cluster: bool) -> str:
 
 
 def preprocessor(source: Source) -> str:
-    """By the kind of source.
-
-    Raises:
-        Unsupported: the source is a notebook.
-    """
-    if source.kind == "notebook":
-        raise errors.Unsupported(
-            f"this version can't package notebooks ({source.target or 'the current one'}): "
-            "give it a function of the notebook, or save the notebook as a .py script"
-        )
-    return "function" if source.kind == "function" else "python"
+    """By the kind of source."""
+    kinds = {"function": "function", "notebook": "notebook"}
+    return kinds.get(source.kind, "python")
 
 
 def builders() -> Sequence[str]:

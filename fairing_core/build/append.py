@@ -82,10 +82,11 @@ class AppendBuilder:
 
     def supports(self, request: BuildRequest) -> str | None:
         """Why it can't be built, or None."""
-        there = {file.destination for file in request.context.files}
+        there = {file.destination: file for file in request.context.files}
         if REQUIREMENTS in there:
             return (
-                "requirements.txt is among the inputs, and this builder can't install packages; "
+                f"requirements.txt is among the files ({there[REQUIREMENTS].reason}), and this "
+                "builder can't install packages; "
                 "name a base image that has them and leave the file out, or build with 'cluster' "
                 "or 'docker'"
             )

@@ -85,6 +85,11 @@ def imported(path: str, package: str = "") -> frozenset[str]:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as exc:
         logger.warning("%s travels, but what it imports is unknown: %s", path, exc)
         return frozenset()
+    return names_in(tree, package)
+
+
+def names_in(tree: ast.AST, package: str = "") -> frozenset[str]:
+    """The dotted names of modules that parsed code may import, as `imported` gives them."""
     return frozenset(_imports(tree, package))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +92,12 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     return document  # type: ignore[no-any-return]
 
 
-def parse(document: Mapping[str, Any], path: str | os.PathLike[str]) -> Notebook:
-    """The notebook that `load` gave, as a value.
+def parse(
+    document: Mapping[str, Any],
+    path: str | os.PathLike[str],
+    numbers: Sequence[int] | None = None,
+) -> Notebook:
+    """The notebook that `load` gave, as a value; `numbers` are its cells', by default from 1.
 
     Raises:
         InvalidNotebook: a cell of it is no cell, or it is in another language than Python.
@@ -111,7 +115,8 @@ def parse(document: Mapping[str, Any], path: str | os.PathLike[str]) -> Notebook
                 "run it as it is with the preprocessor 'full_notebook', in an image that has its "
                 "kernel"
             )
-    cells = tuple(_cells(document["cells"], name))
+    all_cells = document["cells"]
+    cells = tuple(_cells(all_cells, numbers or range(1, len(all_cells) + 1), name))
     if not any(cell.is_code for cell in cells):
         raise errors.EmptyEntry(
             f"{name} has no cell with code ({len(cells)} cells), so there is nothing to run; "
@@ -153,8 +158,8 @@ def _check_format(document: Any, name: str) -> None:
         )
 
 
-def _cells(cells: list[Any], name: str) -> Iterator[Cell]:
-    for number, cell in enumerate(cells, 1):
+def _cells(cells: Sequence[Any], numbers: Sequence[int], name: str) -> Iterator[Cell]:
+    for number, cell in zip(numbers, cells, strict=True):
         kind, source = (_mapping(cell).get(key) for key in ("cell_type", "source"))
         if isinstance(source, list) and all(isinstance(line, str) for line in source):
             source = "".join(source)

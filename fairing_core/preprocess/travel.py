@@ -33,6 +33,12 @@ def cloudpickle_files(prefix: str) -> Iterator[ContextFile]:
         yield _ours(path, f"{prefix}cloudpickle/{path.relative_to(home).as_posix()}")
 
 
+def cells(prefix: str) -> Iterator[ContextFile]:
+    """What runs the cells of a converted notebook."""
+    for name in ("__init__.py", "cells.py", "commands.py", "shell.py"):
+        yield _ours(_RUNTIME / name, f"{prefix}{CORE}/runtime/{name}")
+
+
 def answers(
     prefix: str, files: Sequence[ContextFile], names: Iterable[str] = ()
 ) -> Iterator[ContextFile]:

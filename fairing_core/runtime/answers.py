@@ -24,10 +24,10 @@ __version__ = "0"
 # What ``from fairing_core import *`` gives (a test compares it with the real package's).
 _PUBLIC = (  # noqa: SIM905 - as a literal it would fill half a page
     "Artifact BackendInterface BuildContext BuildRequest Builder Built Check ContextFile "
-    "Credentials DeployRequest Deployer Diagnosis Event FairingError KubernetesBackend "
-    "LocalBackend Outcome OwnedSecret PLUGIN_API Plan PodPatch Preprocessor Registry "
-    "RegistryAccess RunHandle RunStatus Runs Snapshot Source Step Storage StoredObject TrainJob "
-    "config errors get_run hookimpl k8s_utils list_runs"
+    "Credentials DeployRequest Deployer Diagnosis Event FairingError FilterIncludeCell "
+    "FilterMagicCommands KubernetesBackend LocalBackend Outcome OwnedSecret PLUGIN_API Plan "
+    "PodPatch Preprocessor Registry RegistryAccess RunHandle RunStatus Runs Snapshot Source Step "
+    "Storage StoredObject TrainJob config errors get_run hookimpl k8s_utils list_runs"
 ).split()
 __all__ = list(_PUBLIC)
 
