@@ -84,9 +84,11 @@ class AppendBuilder:
         """Why it can't be built, or None."""
         there = {file.destination: file for file in request.context.files}
         if REQUIREMENTS in there:
+            reason = there[REQUIREMENTS].reason
+            asked = f"a notebook asks for packages ({reason})" if "pip" in reason else ""
             return (
-                f"requirements.txt is among the files ({there[REQUIREMENTS].reason}), and this "
-                "builder can't install packages; "
+                f"{asked or 'requirements.txt is among the inputs'}, and this builder can't "
+                "install packages; "
                 "name a base image that has them and leave the file out, or build with 'cluster' "
                 "or 'docker'"
             )

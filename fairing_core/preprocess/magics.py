@@ -315,7 +315,7 @@ def _tokens(lines: list[str], at: int) -> Iterator[tokenize.TokenInfo]:
 def _is_automagic(line: str) -> bool:
     """Whether the only line of a cell is a magic without its sign: ``pip install x``."""
     words = line.split()
-    if not rules.is_known(f"%{words[0]}"):
+    if not words[0].isidentifier() or not rules.is_known(f"%{words[0]}"):
         return False
     if line.strip() in _BARE:
         return True

@@ -308,7 +308,8 @@ def _clock() -> Iterator[None]:
     try:
         yield
     finally:
-        user, system = (now - then for now, then in zip(_used(), before))
+        after = _used()
+        user, system = after[0] - before[0], after[1] - before[1]
         print(
             f"CPU times: user {_duration(user)}, sys: {_duration(system)}, "
             f"total: {_duration(user + system)}"

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import tracemalloc
 from pathlib import Path
@@ -10,25 +9,7 @@ import pytest
 
 from fairing_core import errors
 from fairing_core.preprocess import ipynb
-
-PYTHON = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
-
-
-def code(source: Any = "print(1)", **more: Any) -> dict[str, Any]:
-    return {
-        "cell_type": "code",
-        "source": source,
-        "metadata": {},
-        "outputs": [],
-        "execution_count": None,
-        **more,
-    }
-
-
-def write(path: Path, *cells: Any, **more: Any) -> Path:
-    document = {"nbformat": 4, "nbformat_minor": 5, "metadata": PYTHON, "cells": cells, **more}
-    path.write_text(json.dumps(document), encoding="utf-8")
-    return path
+from tests.core.preprocess.notebooks import code, write
 
 
 def test_cells_are_numbered_from_one_over_all_kinds(tmp_path: Path) -> None:
