@@ -95,7 +95,7 @@ class NotebookPreprocessor:
         root, title = os.path.split(path)
         cells = self._cells(path)
 
-        content = program(inputs.as_posix(title), cells)
+        content = program(inputs.as_posix(title), _running(path, cells))
         place = f"{self._prefix}{inputs.as_posix(title)}.py"
         files = [ContextFile(place, content, size=len(content), reason="entry")]
         found = inputs.collect(self._inputs, root=root)
@@ -126,24 +126,14 @@ class NotebookPreprocessor:
         return os.path.normpath(os.path.join(os.getcwd(), text))
 
     def _cells(self, path: str) -> _Cells:
-        """The cells that run, converted."""
+        """The cells that travel, converted."""
         document, numbers = filters.filtered(ipynb.load(path), path, self._filters)
         notebook = ipynb.parse(document, path, numbers)
         converted = [(cell.number, magics.convert(cell.source)) for cell in _chosen(notebook)]
         title = os.path.basename(path)
         _check(title, converted)
         _tell_of_dropped(title, converted)
-        running = [(number, cell) for number, cell in converted if _does_something(cell)]
-        if not running and not any(cell.installs for _, cell in converted):
-            raise errors.EmptyEntry(
-                f"no cell of {path} is left to run; look at its tags ({', '.join(SKIPPED)}, "
-                f"{INCLUDED}) and at notebook_preprocessor"
-            )
-        return [
-            (number, cell)
-            for number, cell in converted
-            if cell.installs or (number, cell) in running
-        ]
+        return converted
 
     def _imported(
         self, root: str, names: Mapping[str, str], files: Iterable[ContextFile]
@@ -162,8 +152,19 @@ def _chosen(notebook: ipynb.Notebook) -> list[ipynb.Cell]:
     return included or cells
 
 
-def _does_something(cell: magics.Converted) -> bool:
-    return bool(_tree(cell.source).body)
+def _running(path: str, cells: _Cells) -> _Cells:
+    """Those of `cells` that do something."""
+    running = [
+        (number, cell)
+        for number, cell in cells
+        if not all(isinstance(statement, ast.Pass) for statement in _tree(cell.source).body)
+    ]
+    if not running:
+        raise errors.EmptyEntry(
+            f"no cell of {path} is left to run; look at its tags ({', '.join(SKIPPED)}, "
+            f"{INCLUDED}) and at notebook_preprocessor"
+        )
+    return running
 
 
 def _imports(title: str, cells: _Cells) -> dict[str, str]:
