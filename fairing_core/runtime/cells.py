@@ -147,7 +147,10 @@ def _show_from_the_cell_on(title: str) -> None:
     """Leaves our own frames out of the traceback that ends the program."""
     hook = sys.excepthook
     if hook is sys.__excepthook__ and not _KNOWS_LINECACHE:
-        hook = _print
+        # Imported by the hook itself, it would make Python forget that SIGINT is to end it.
+        import traceback
+
+        hook = traceback.print_exception
 
     def shown(
         kind: type[BaseException], error: BaseException, frames: TracebackType | None
@@ -167,17 +170,13 @@ def _from_the_cell_on(frames: TracebackType | None, title: str) -> TracebackType
     return frames
 
 
-def _print(kind: type[BaseException], error: BaseException, frames: TracebackType | None) -> None:
-    import traceback
-
-    traceback.print_exception(kind, error, frames)
-
-
 def _thread_failed(args: Any) -> None:
     """As `threading.excepthook`, with the lines of cells."""
     if args.exc_type is SystemExit or sys.stderr is None:
         return
+    import traceback
+
     name = args.thread.name if args.thread is not None else threading.get_ident()
     print(f"Exception in thread {name}:", file=sys.stderr, flush=True)
-    _print(args.exc_type, args.exc_value, args.exc_traceback)
+    traceback.print_exception(args.exc_type, args.exc_value, args.exc_traceback)
     sys.stderr.flush()
