@@ -67,7 +67,8 @@ class _Cell:
 
     def __init__(self, source: str) -> None:
         # As IPython: a cell may be indented as a whole.
-        self._lines = textwrap.dedent(source).removesuffix("\n").split("\n")
+        whole = source if source.endswith("\n") else f"{source}\n"
+        self._lines = textwrap.dedent(whole).removesuffix("\n").split("\n")
         self._shown: dict[int, str] = {}
         self._around: list[tuple[str, str]] = []
         self._fragments: list[tuple[int, str]] = []
@@ -274,7 +275,7 @@ def _statement(lines: list[str], at: int) -> _Statement:
                     has_equals = True
                     awaits_magic = not token.line.strip().startswith("=")
             last = token
-    except (tokenize.TokenError, SyntaxError) as exc:
+    except (tokenize.TokenError, SyntaxError, ValueError) as exc:  # ValueError: half a character
         if magic is None:
             # What is open until the end of the cell is one statement; other faults are a line's.
             is_open = any(sign in str(exc) for sign in ("EOF", "triple-quoted"))
@@ -297,7 +298,7 @@ def _asks_for_help(lines: list[str]) -> bool:
             if token.type in (tokenize.NEWLINE, tokenize.ENDMARKER):
                 break
             last = token
-    except (tokenize.TokenError, SyntaxError):
+    except (tokenize.TokenError, SyntaxError, ValueError):
         pass
     if last is None or last.string != "?":
         return False

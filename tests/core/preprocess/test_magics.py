@@ -4,7 +4,7 @@ import re
 import warnings
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from fairing_core.preprocess import rules
@@ -239,6 +239,7 @@ def compiles(source: str) -> bool:
     return True
 
 
+@settings(deadline=None)  # the first one imports IPython
 @given(st.lists(st.sampled_from(LINES), min_size=1, max_size=7))
 @example(["s = '''", "!echo hi", "'''", "!echo hi"])
 def test_what_is_a_magic_to_ipython_is_one_to_us(lines: list[str]) -> None:
