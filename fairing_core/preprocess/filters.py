@@ -74,14 +74,14 @@ def _is_included(cell: Any) -> bool:
     return cell.cell_type != "code" or _INCLUDED.search(source) is not None
 
 
-def as_filters(said: Any) -> tuple[Filter, ...]:
+def as_filters(said: object) -> tuple[Filter, ...]:
     """The filters that `notebook_preprocessor` names: a class, an object, or some of them.
 
     Raises:
         InputError: it is none.
     """
     several = said if isinstance(said, list | tuple) else [said]
-    made = [one() if isinstance(one, type) else one for one in several if one is not None]
+    made: list[Any] = [one() if isinstance(one, type) else one for one in several if one]
     for one in made:
         if not isinstance(one, CellFilter | NotebookFilter):
             raise errors.InputError(

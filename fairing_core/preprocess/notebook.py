@@ -7,7 +7,6 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from fairing_core import errors, log
 from fairing_core.preprocess import filters, inputs, installs, ipynb, magics, travel
@@ -60,7 +59,7 @@ class NotebookPreprocessor:
         self,
         *,
         notebook_file: PathLike | None = None,
-        notebook_preprocessor: Any = filters.FilterMagicCommands,
+        notebook_preprocessor: object = filters.FilterMagicCommands,
         input_files: PathLike | Iterable[PathLike] | None = None,
         command: str | Sequence[str] | None = None,
         path_prefix: str = PREFIX,

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 import fairing_core as fairing
-from fairing_core import RunStatus, errors
+from fairing_core import FilterIncludeCell, RunStatus, errors
 from fairing_core.config import Config
+from tests.core.preprocess.notebooks import write
 
 
 @pytest.fixture
@@ -55,6 +56,26 @@ def test_run_gives_preprocessor_builder_and_deployer_as_the_original_did(
     assert hasattr(deployer, "submit")
     assert ran.handle.status is RunStatus.SUCCEEDED
     assert capsys.readouterr().out == "trained\n"
+
+
+@pytest.mark.parametrize("name", ["notebook", None])
+def test_run_takes_a_notebook_as_the_original_did(
+    config: Config, capsys: pytest.CaptureFixture[str], name: str | None
+) -> None:
+    write(Path("train.ipynb"), "print('left out')", "# fairing:include-cell\nprint('trained')")
+    config.set_preprocessor(
+        name, notebook_file="train.ipynb", notebook_preprocessor=FilterIncludeCell
+    )
+    ran = config.run()
+    assert type(ran.preprocessor).__name__ == "NotebookPreprocessor"
+    assert ran.handle.name.startswith("train-")
+    assert capsys.readouterr().out == "trained\n"
+
+
+def test_a_notebook_that_nobody_names_is_asked_for(config: Config) -> None:
+    config.set_preprocessor("notebook")
+    with pytest.raises(errors.InputError, match="notebook_file="):
+        config.run()
 
 
 def test_run_takes_a_function_as_the_original_did(config: Config) -> None:

@@ -13,6 +13,7 @@ import pytest
 from fairing_core import LocalBackend, RunStatus, Source, TrainJob, errors, get_run, k8s_utils
 from fairing_core.jobs import as_source, folder_of
 from fairing_core.names import random_name
+from tests.core.preprocess.notebooks import markdown, write
 
 
 class Trainer:
@@ -40,11 +41,42 @@ def test_what_can_not_be_run_is_refused_when_the_job_is_made(entry: Any) -> None
         TrainJob(entry)
 
 
-def test_a_notebook_is_refused_with_the_way_out(tmp_path: Path, backend: LocalBackend) -> None:
-    notebook = tmp_path / "a.ipynb"
-    notebook.write_text("{}")
-    with pytest.raises(errors.Unsupported, match=r"save the notebook as a \.py script"):
-        TrainJob(notebook, backend=backend).submit()
+def test_a_notebook_runs_with_its_arguments_and_is_named_after_its_file(
+    tmp_path: Path, backend: LocalBackend
+) -> None:
+    path = write(tmp_path / "Digits.ipynb", "import sys\nprint(sys.argv[1:])")
+    run = TrainJob(path, args=["--epochs", "3"], backend=backend).submit()
+    assert run.wait(60) is RunStatus.SUCCEEDED
+    assert "".join(run.logs()) == "['--epochs', '3']\n"
+    assert run.name.startswith("digits-")
+
+
+def test_a_notebook_that_fails_names_the_cell(tmp_path: Path, backend: LocalBackend) -> None:
+    path = write(tmp_path / "a.ipynb", markdown(), "x = 0\n1 / x")
+    run = TrainJob(path, backend=backend).submit()
+    assert run.wait(60) is RunStatus.FAILED
+    assert '  File "a.ipynb, cell 2", line 2, in <module>\n    1 / x\n' in "".join(run.logs())
+
+
+def test_what_a_notebook_installs_has_to_be_here_where_it_runs_here(
+    tmp_path: Path, backend: LocalBackend
+) -> None:
+    path = write(tmp_path / "a.ipynb", "!pip install no-such-package pluggy\nx = 1")
+    with pytest.raises(errors.MissingRequirements) as caught:
+        TrainJob(path, backend=backend).submit()
+    assert caught.value.lacking == ("no-such-package",)
+
+
+def test_a_plan_of_a_notebook_says_why_each_file_travels(
+    tmp_path: Path, backend: LocalBackend
+) -> None:
+    (tmp_path / "helper.py").touch()
+    path = write(tmp_path / "a.ipynb", "import helper\n!pip install pluggy")
+    plan = TrainJob(path, backend=backend).submit(dry_run=True)
+    reasons = {file.destination: file.reason for file in plan.context.files}
+    assert reasons["/app/a.ipynb.py"] == "entry"
+    assert reasons["/app/helper.py"] == "imported by a.ipynb, cell 1"
+    assert reasons["/app/requirements.txt"] == "pip install in cell 1"
 
 
 def test_keyword_arguments_for_a_script_are_refused() -> None:
