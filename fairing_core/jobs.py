@@ -23,7 +23,8 @@ class TrainJob:
     gave it.
 
     Args:
-        entry_point: a function, a class with ``train``, or the path of a ``.py`` script.
+        entry_point: a function, a class with ``train``, or the path of a ``.py`` script or an
+            ``.ipynb`` notebook.
         base_docker_image: the image that the code is put on; by default the backend's.
         docker_registry: where the image is pushed; by default the backend's.
         input_files: files, folders and globs that travel too, to the same relative place.
@@ -32,7 +33,7 @@ class TrainJob:
             deployer, builder or registry is named.
         pod_spec_mutators: additions to the pod (see `k8s_utils`), or functions
             ``f(kube_manager, pod_spec, namespace)``.
-        args: the function's positional arguments, or the script's argv.
+        args: the function's positional arguments, or the script's or notebook's argv.
         kwargs: the function's keyword arguments.
         backend_options: the backend's settings.
         preprocessor: a name, a class or an object.

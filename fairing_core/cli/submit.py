@@ -56,16 +56,18 @@ _ORDER = (
     as_json,
 )
 def run_command(given: Namespace) -> int:
-    """Runs a script, or a function of one, and shows its output.
+    """Runs a script, a notebook or a function, and shows its output.
 
-    A script gets ARGS as its argv. A function gets them as arguments: NAME=VALUE by keyword,
-    others by position, each read as JSON where it is JSON (3, true, [1, 2]) and as text where not.
+    A script or a notebook gets ARGS as its argv. A function gets them as arguments: NAME=VALUE by
+    keyword, others by position, each read as JSON where it is JSON (3, true, [1, 2]) and as text
+    where not.
 
     Ctrl-C detaches: the run goes on, and `fairing logs -f` comes back to it.
 
     Examples:
       fairing run train.py -- --epochs 3
       fairing run train.py::train -- epochs=3 rate=0.1
+      fairing run train.ipynb
       fairing run train.py -i data/ -i '*.yaml' --backend local --detach
       fairing run train.py -b kubernetes --registry HOST/REPOSITORY --deploy timeout=3600
 

@@ -65,3 +65,12 @@ def test_the_page_of_causes_names_every_kind() -> None:
     assert len(kinds) > 20
     page = (ROOT / "docs" / "why.md").read_text("utf-8")
     assert kinds == set(re.findall(r"^\| `([a-z-]+)`", page, re.MULTILINE))
+
+
+def test_the_page_of_notebooks_has_the_rule_of_every_magic() -> None:
+    from fairing_core.preprocess.rules import RULES
+
+    page = (ROOT / "docs" / "notebooks.md").read_text("utf-8")
+    for rule in RULES:
+        names = ", ".join(f"`{name}`" for name in rule.names.split())
+        assert f"| {names} | {rule.fate} | {rule.why} |\n" in page

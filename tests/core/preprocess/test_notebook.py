@@ -91,6 +91,13 @@ def test_outputs_do_not_travel_even_where_the_folder_does(project: Project) -> N
     assert packaged(input_files=["."]).size < 100_000
 
 
+def test_a_hundred_megabytes_of_outputs_do_not_travel(project: Project) -> None:
+    output = [{"output_type": "stream", "name": "stdout", "text": "x" * 50_000_000}]
+    path = write(project.root / "train.ipynb", *[code("print(1)", outputs=output)] * 2)
+    assert path.stat().st_size > 100_000_000
+    assert packaged().size < 100_000
+
+
 def test_outputs_counts_and_ids_do_not_change_the_digest(project: Project) -> None:
     digests = set()
     for number in range(3):
