@@ -103,8 +103,13 @@ def _packaged(entry: Path, inputs: list[str]) -> BuildContext:
         if inputs:
             raise UsageError("--input goes with a FILE; a FOLDER is packed whole")
         return package_folder(entry)
-    from fairing_core.preprocess.python import PythonPreprocessor
     from fairing_core.types import Source
+
+    if entry.suffix == ".ipynb":
+        from fairing_core.preprocess.notebook import NotebookPreprocessor
+
+        return NotebookPreprocessor(input_files=inputs).preprocess(Source("notebook", entry))
+    from fairing_core.preprocess.python import PythonPreprocessor
 
     return PythonPreprocessor(input_files=inputs).preprocess(Source("script", entry))
 

@@ -310,7 +310,8 @@ def _text(lines: list[str], at: int, last: tokenize.TokenInfo) -> str:
 
 
 def _tokens(lines: list[str], at: int) -> Iterator[tokenize.TokenInfo]:
-    return tokenize.generate_tokens(iter([f"{line}\n" for line in lines[at:]]).__next__)
+    rest = (f"{lines[number]}\n" for number in range(at, len(lines)))
+    return tokenize.generate_tokens(rest.__next__)
 
 
 def _is_automagic(line: str) -> bool:

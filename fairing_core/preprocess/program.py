@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from fairing_core.preprocess.magics import Converted
 
-_HEAD = "# {title}, converted by Fairing: each cell runs by itself, in this program's namespace.\n"
+# The title is not in it: a name such as "coding=x.ipynb" would mean something to Python there.
+_HEAD = "# A notebook, converted by Fairing: each cell runs by itself, in this namespace.\n"
 _RUN = '__import__("fairing_core.runtime.cells", fromlist=["run"]).run(globals(), {title!r}, [\n'
 
 
@@ -15,7 +16,7 @@ def program(title: str, cells: Iterable[tuple[int, Converted]]) -> bytes:
 
     It binds no name, and has no docstring: ``__main__`` is the notebook's alone.
     """
-    text = [_HEAD.format(title=title), _RUN.format(title=title)]
+    text = [_HEAD, _RUN.format(title=title)]
     text += [_cell(number, cell) for number, cell in cells]
     return "".join([*text, "])\n"]).encode()
 

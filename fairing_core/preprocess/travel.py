@@ -35,7 +35,7 @@ def cloudpickle_files(prefix: str) -> Iterator[ContextFile]:
 
 def cells(prefix: str) -> Iterator[ContextFile]:
     """What runs the cells of a converted notebook."""
-    for name in ("__init__.py", "cells.py", "commands.py", "shell.py"):
+    for name in ("__init__.py", "cells.py", "commands.py", "displays.py", "shell.py"):
         yield _ours(_RUNTIME / name, f"{prefix}{CORE}/runtime/{name}")
 
 

@@ -23,6 +23,7 @@ import os
 import sys
 import threading
 
+from fairing_core.runtime import displays
 from fairing_core.runtime.shell import Shell
 
 TYPE_CHECKING = False
@@ -48,6 +49,8 @@ def run(namespace: dict[str, Any], title: str, cells: Sequence[Sequence[Any]]) -
     """
     shell = Shell(namespace)
     _prepare(shell)
+    is_ours = displays.of_program(title, namespace.get("__file__") or "")
+    sys.meta_path.append(displays.Finder(shell.display, is_ours))
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     loop = _Loop()
     try:

@@ -29,6 +29,14 @@ ALIASES = {name: name for name in ("cat", "cp", "ls", "mkdir", "mv", "rm", "rmdi
 """Magics that are commands of the shell."""
 ALIASES["ll"] = "ls -l"
 
+LEFT_OUT = frozenset(
+    (
+        *("matplotlib", "gui", "config", "load_ext", "reload_ext", "unload_ext", "autoreload"),
+        *("colors", "precision", "pprint", "xmode", "page", "autoawait", "automagic", "autocall"),
+    )
+)
+"""Magics that mean nothing in a job, where a module calls them by ``get_ipython()``."""
+
 _DOLLAR = re.compile(r"\$(\$?[\w.]+)(?=(?:[^']*'[^']*')*[^']*$)")
 _PROFILE_OPTIONS = re.compile(r"(?:-[rq]+\s+|-[DlsT]\s*\S+\s+)*")
 _SECRET = ("key", "token", "secret")
@@ -98,6 +106,8 @@ class Shell:
         line = self._filled(line, frame)
         if name in ALIASES:
             return self._call(f"{ALIASES[name]} {line}".rstrip())
+        if name in LEFT_OUT:
+            return None
         magic = getattr(self, f"_line_{name}", None)
         if magic is None:
             raise UsageError(

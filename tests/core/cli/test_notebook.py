@@ -44,3 +44,10 @@ def test_what_is_no_notebook_is_told_by_name(fairing: Fairing, tmp_path: Path) -
     done = fairing("run", "train.ipynb")
     assert done.returncode == 116
     assert "train.ipynb is no notebook: it is not JSON" in done.stderr
+
+
+def test_a_notebook_is_not_built_as_a_script(fairing: Fairing, tmp_path: Path) -> None:
+    write(tmp_path / "train.ipynb", "%run other.ipynb")
+    done = fairing("build", "train.ipynb", "--output", "image")
+    assert done.returncode == 117
+    assert "train.ipynb, cell 1, line 1: %run has no place in a job" in done.stderr

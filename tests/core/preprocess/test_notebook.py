@@ -406,7 +406,7 @@ def test_what_travels_of_ours_is_what_runs_cells(project: Project) -> None:
         "/app/fairing_core/keep.py",
         *(
             f"/app/fairing_core/runtime/{name}.py"
-            for name in ("__init__", "cells", "commands", "shell")
+            for name in ("__init__", "cells", "commands", "displays", "shell")
         ),
     }
     assert b"run(globals(), 'train.ipynb'" in content(named(context)["train.ipynb.py"])

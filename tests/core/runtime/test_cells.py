@@ -248,6 +248,29 @@ def test_what_can_not_be_done_says_so(run: Run, cell: str, said: str) -> None:
     assert '"train.ipynb, cell 1", line 1' in ran.err
 
 
+def test_what_ipython_shows_is_text_in_an_image_without_ipython(run: Run, project: Project) -> None:
+    project.write("helper.py", "from IPython import get_ipython\nfrom IPython.display import HTML")
+    ran = run(
+        "from IPython.display import HTML, clear_output, display as show\nimport IPython",
+        "show(HTML('<b>x</b>'), 3)\nclear_output(wait=True)\nprint(IPython.get_ipython())",
+        "from helper import HTML as theirs, get_ipython\nprint(theirs('x').data, get_ipython())",
+    )
+    assert ran.out == "<IPython.core.display.HTML object>\n3\nNone\nx None\n", ran.err
+
+
+def test_a_library_that_asks_for_ipython_does_not_find_it(run: Run) -> None:
+    ran = run(
+        "import textwrap\nasks = compile('import IPython', textwrap.__file__, 'exec')\n"
+        "try:\n    exec(asks)\nexcept ImportError as exc:\n    print(exc)"
+    )
+    assert ran.out == "No module named 'IPython'\n", ran.err
+
+
+def test_a_module_may_call_a_magic_that_means_nothing_in_a_job(run: Run, project: Project) -> None:
+    project.write("helper.py", "get_ipython().run_line_magic('matplotlib', 'inline')")
+    assert run("import helper\nprint('fine')").out == "fine\n"
+
+
 def test_secrets_are_hidden_where_the_whole_environment_is_shown(run: Run) -> None:
     ran = run("x = %env\nprint(x['MY_TOKEN'], x['OTHER'])", MY_TOKEN="s3cret", OTHER="o")
     assert ran.out == "<hidden> o\n"
