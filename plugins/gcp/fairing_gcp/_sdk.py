@@ -34,8 +34,8 @@ def load() -> None:
     """
     end = time.monotonic() + _IMPORT
     while _is_half_made("kubernetes") and time.monotonic() < end:
-        time.sleep(0.01)
-    import requests  # noqa: F401
+        time.sleep(0.01)  # nothing tells when an import ends
+    import requests  # noqa: F401 - for its side effect: it is whole from here on
 
 
 def _is_half_made(name: str) -> bool:

@@ -298,7 +298,7 @@ def ensure(google: Google, repository: str, *, api_url: str = API, create: bool 
                 f"{_PATIENCE:.0f} s; look at the project's Artifact Registry",
                 host=host,
             )
-        time.sleep(1)
+        time.sleep(1)  # the API makes it in the background, within seconds
 
 
 def seen(google: Google, repository: Repository, *, api_url: str = API) -> bool:
