@@ -25,7 +25,8 @@ scripts can tell faults apart::
     │   ├── InvalidArgument              92   an argument or variable that no process can take
     │   ├── NotPicklable                 93
     │   ├── MissingRequirements          94
-    │   └── InvalidDestination           95
+    │   ├── InvalidDestination           95
+    │   └── SecretFile                  116
     ├── ImageError                       96   a base image that can't be built on
     │   ├── InvalidReference             97   no image's name
     │   └── PlatformNotFound             98
@@ -225,6 +226,16 @@ class InvalidDestination(InputError):
     """A place in the image that can't be written to."""
 
     exit_code = 95
+
+
+class SecretFile(InputError):
+    """A file looks like a secret; `paths` lists all that do."""
+
+    exit_code = 116
+
+    def __init__(self, message: str, *, paths: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.paths = paths
 
 
 class ImageError(FairingError, ValueError):

@@ -40,6 +40,8 @@ class FunctionPreprocessor:
         function_obj: the function, where the source names none.
         input_files: files, folders and patterns (``**`` too) that travel beside the code.
         output_map: more files and folders, ``{path here: path in the image}``.
+        allow_secrets: files and patterns, relative to the root, that may travel though they look
+            like secrets.
         path_prefix: the folder in the image that the root becomes.
 
     Example:
@@ -56,10 +58,12 @@ class FunctionPreprocessor:
         input_files: PathLike | Iterable[PathLike] | None = None,
         output_map: Mapping[PathLike, PathLike] | None = None,
         path_prefix: str = PREFIX,
+        allow_secrets: PathLike | Iterable[PathLike] | None = None,
     ) -> None:
         self._function = function_obj
         self._inputs = inputs.as_paths(input_files)
         self._output_map = dict(output_map or {})
+        self._allow_secrets = inputs.as_paths(allow_secrets)
         self._prefix = inputs.folder(path_prefix)
 
     def preprocess(self, source: Source) -> BuildContext:
@@ -95,7 +99,14 @@ class FunctionPreprocessor:
             *("--serialized_fn_file", prefix + _PICKLE),
             *("--python_version", version),
         )
-        return pack(files, command, workdir=prefix.rstrip("/") or "/", python=version)
+        return pack(
+            files,
+            command,
+            workdir=prefix.rstrip("/") or "/",
+            python=version,
+            root=home.root,
+            allow_secrets=self._allow_secrets,
+        )
 
     def _modules(self, home: Home, names: Iterable[str]) -> Iterator[ContextFile]:
         """The function's own source, and every local module that it or the pickle imports."""

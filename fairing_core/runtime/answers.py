@@ -171,6 +171,7 @@ _ERRORS = {
     "NotPicklable": "InputError TypeError",
     "MissingRequirements": "InputError",
     "InvalidDestination": "InputError",
+    "SecretFile": "InputError",
     "ImageError": "FairingError ValueError",
     "InvalidReference": "ImageError",
     "PlatformNotFound": "ImageError LookupError",

@@ -15,6 +15,7 @@ FIELDS: dict[type, dict[str, Any]] = {
     errors.PluginError: {"distribution": "fairing-x"},
     errors.NotPicklable: {"variable": "config['lock']"},
     errors.MissingRequirements: {"lacking": ("pandas>=2",)},
+    errors.SecretFile: {"paths": ("conf/.env",)},
     errors.WaitTimeout: {"uri": "fairing://a/b/c/d", "status": "running"},
     errors.RunFailed: {"uri": "fairing://a/b/c/d", "returncode": 3, "type": "ValueError"},
     errors.RegistryError: {"host": "localhost:5000", "status": 403, "code": "DENIED"},
