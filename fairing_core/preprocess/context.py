@@ -10,7 +10,7 @@ from typing import BinaryIO
 from fairing_core import errors, log
 from fairing_core.faults import changed, fault, source
 from fairing_core.preprocess import secrets
-from fairing_core.types import BuildContext, ContextFile
+from fairing_core.types import BuildContext, ContextFile, Import
 
 logger = log.named(__name__)
 
@@ -29,6 +29,7 @@ def pack(
     python: str | None = None,
     root: str | None = None,
     allow_secrets: Sequence[str] = (),
+    imports: Sequence[Import] = (),
 ) -> BuildContext:
     """`files` and `command` as one value: sorted, checked, and named by their digest.
 
@@ -41,6 +42,7 @@ def pack(
         python: the X.Y that the code needs.
         root: the folder that `allow_secrets` starts at.
         allow_secrets: files and patterns that may travel though they look like secrets.
+        imports: the modules that the code needs, and that are not among `files`.
 
     Raises:
         SecretFile: a file looks like a secret.
@@ -64,6 +66,7 @@ def pack(
         digest=_digest(chosen, command),
         workdir=workdir,
         python=python,
+        imports=tuple(imports),
     )
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fairing_core import errors, log
-from fairing_core.preprocess import inputs, travel
+from fairing_core.preprocess import inputs, outside, travel
 from fairing_core.preprocess.context import pack
 from fairing_core.preprocess.home import MAIN, Home, home_of, is_installed, source_of
 from fairing_core.preprocess.imports import closure
 from fairing_core.preprocess.inputs import PathLike
 from fairing_core.types import PREFIX, BuildContext, ContextFile, Source
+
+if TYPE_CHECKING:
+    from fairing_core.preprocess.pickling import Pickled
 
 logger = log.named(__name__)
 
@@ -75,7 +78,8 @@ class FunctionPreprocessor:
         """
         function = _runnable(source, self._function)
         home = home_of(function)
-        content, modules = _pickled(function, source, home)
+        pickled = _pickled(function, source, home)
+        content, modules = pickled.content, pickled.modules
         prefix = self._prefix
 
         files = [
@@ -93,6 +97,8 @@ class FunctionPreprocessor:
         files += inputs.mapped(self._output_map)
         files += travel.answers(prefix, files, modules)
 
+        needed = (*pickled.referred, *outside.first_imports(function))
+        title = getattr(function, "__name__", type(function).__name__)
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         command = (
             *("python", f"{prefix}function_shim.py"),
@@ -106,6 +112,7 @@ class FunctionPreprocessor:
             python=version,
             root=home.root,
             allow_secrets=self._allow_secrets,
+            imports=outside.imports(files, prefix, names=dict.fromkeys(needed, title)),
         )
 
     def _modules(self, home: Home, names: Iterable[str]) -> Iterator[ContextFile]:
@@ -148,19 +155,18 @@ def _runnable(source: Source, function: Any) -> Any:
     return function
 
 
-def _pickled(function: Any, source: Source, home: Home) -> tuple[bytes, frozenset[str]]:
+def _pickled(function: Any, source: Source, home: Home) -> Pickled:
     # cloudpickle takes 30 ms to import; scripts go without.
     from fairing_core.preprocess.pickling import Pickling
 
     pickling = Pickling(home.root, by_value=None if home.module == MAIN else home.module)
     args, kwargs = tuple(source.args), dict(source.kwargs)
     try:
-        pickled = pickling.dumps((function, args, kwargs))
+        return pickling.dumps((function, args, kwargs))
     except Exception as exc:
         from fairing_core.preprocess.blame import blame
 
         raise blame(pickling, function, args, kwargs, exc) from exc
-    return pickled.content, pickled.modules
 
 
 def _may_travel(name: str, home: Home) -> bool:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 
 from fairing_core import errors
-from fairing_core.preprocess import inputs, travel
+from fairing_core.preprocess import inputs, outside, travel
 from fairing_core.preprocess.context import pack
 from fairing_core.preprocess.imports import closure
 from fairing_core.preprocess.inputs import PathLike
@@ -90,7 +90,8 @@ class PythonPreprocessor:
                 place = inputs.place(path, root=root, prefix=self._prefix, named=text)
                 files.append(inputs.file(path, place, reason="input_files"))
         files += inputs.mapped(self._output_map)
-        if self._is_python(entry):
+        is_python = self._is_python(entry)
+        if is_python:
             files += self._imported(entry, root, files)
         files += travel.answers(self._prefix, files)
         return pack(
@@ -99,6 +100,11 @@ class PythonPreprocessor:
             workdir=self._prefix.rstrip("/") or "/",
             root=root,
             allow_secrets=self._allow_secrets,
+            imports=(
+                outside.imports(files, self._prefix, entry=files[0].destination)
+                if is_python
+                else ()
+            ),
         )
 
     def _entry(self, text: str) -> str:
