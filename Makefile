@@ -29,7 +29,8 @@ test: $(READY) ## Runs the tests.
 .PHONY: test-real
 test-real: $(READY) ## Brings the bench up and runs the tests that need it (Linux, root, Go).
 	$(BIN)/python -m tests.bench up
-	$(BIN)/pytest -m real
+	$(BIN)/pytest -m 'real and not alone' --numprocesses 2 --dist worksteal
+	$(BIN)/pytest -m alone
 
 .PHONY: bench-up
 bench-up: $(READY) ## Brings the bench of real parts up; the first time builds them.

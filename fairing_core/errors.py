@@ -26,8 +26,9 @@ scripts can tell faults apart::
     │   ├── NotPicklable                 93
     │   ├── MissingRequirements          94
     │   ├── InvalidDestination           95
-    │   └── InvalidNotebook             116   no notebook, an old one, or one of another language
-    │       └── InvalidCell             117   a cell that is no Python, or that no job can run
+    │   ├── InvalidNotebook             117   no notebook, an old one, or one of another language
+    │   │   └── InvalidCell             118   a cell that is no Python, or that no job can run
+    │   └── SecretFile                  116
     ├── ImageError                       96   a base image that can't be built on
     │   ├── InvalidReference             97   no image's name
     │   └── PlatformNotFound             98
@@ -229,16 +230,26 @@ class InvalidDestination(InputError):
     exit_code = 95
 
 
+class SecretFile(InputError):
+    """A file looks like a secret; `paths` lists all that do."""
+
+    exit_code = 116
+
+    def __init__(self, message: str, *, paths: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.paths = paths
+
+
 class InvalidNotebook(InputError):
     """A file is no notebook, or one of an old format or another language."""
 
-    exit_code = 116
+    exit_code = 117
 
 
 class InvalidCell(InvalidNotebook):
     """A cell can't run: `cell` is its number, `line` the line in it, both from 1."""
 
-    exit_code = 117
+    exit_code = 118
 
     def __init__(self, message: str, *, cell: int, line: int) -> None:
         super().__init__(message)

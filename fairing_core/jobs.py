@@ -37,6 +37,7 @@ class TrainJob:
         kwargs: the function's keyword arguments.
         backend_options: the backend's settings.
         preprocessor: a name, a class or an object.
+        preprocessor_options: its further options, e.g. ``{"allow_secrets": ["ca.key"]}``.
         builder: likewise.
         builder_options: the builder's options: ``{"engine": "buildah", "timeout": 600}``.
         deployer: likewise.
@@ -72,6 +73,7 @@ class TrainJob:
         kwargs: Mapping[str, Any] | None = None,
         backend_options: Mapping[str, Any] | None = None,
         preprocessor: str | type | Preprocessor | None = None,
+        preprocessor_options: Mapping[str, Any] | None = None,
         builder: str | type | Builder | None = None,
         builder_options: Mapping[str, Any] | None = None,
         deployer: str | type | Deployer | None = None,
@@ -85,6 +87,7 @@ class TrainJob:
         self._packaging = {
             "input_files": input_files,
             "output_map": output_map,
+            **(preprocessor_options or {}),
         }
         self._backend = backend
         self._backend_options = dict(backend_options or {})

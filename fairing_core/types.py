@@ -67,13 +67,22 @@ class ContextFile:
 
 
 @frozen
+class Import:
+    """A module of others that the code imports for certain: its top-level name, and what does."""
+
+    module: str
+    where: str
+
+
+@frozen
 class BuildContext:
     """All that goes into the image, and the command that starts it.
 
     `files` are sorted by destination. `command` is what the container runs, before the arguments of
     a single run. `digest` is ``sha256:<hex>`` over the sorted (path, mode, size, bytes) and the
     command: the same files give the same digest on any machine. `workdir` is where the command
-    starts. `python` is the X.Y that the code needs, None where any will do.
+    starts. `python` is the X.Y that the code needs, None where any will do; `imports` are the
+    modules that it needs and that do not travel.
     """
 
     files: tuple[ContextFile, ...] = field(repr=False)
@@ -81,6 +90,7 @@ class BuildContext:
     digest: str = field(kw_only=True)
     workdir: str = field(default=PREFIX.rstrip("/"), kw_only=True)
     python: str | None = field(default=None, kw_only=True)
+    imports: tuple[Import, ...] = field(default=(), kw_only=True)
 
     @property
     def size(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from fairing_core.build.code import CodeLayer
 from fairing_core.build.codec import Layer
 from fairing_core.build.image import Changes, NewImage, on_top
 from fairing_core.build.key import stat_key
+from fairing_core.build.lacking import check_imports
 from fairing_core.build.push import Push
 from fairing_core.images.facts import Facts
 from fairing_core.images.manifest import Platform
@@ -124,13 +126,18 @@ class Appending:
             return Built(name), [Check("base image", False, str(exc)), *checks]
         checks.insert(0, Check("base image", True, f"{base.name}, {base.platform}"))
         checks.append(user_check(self._facts.uid, self._facts.gid))
+        looked = "python"
         try:
-            code, image_of = self._on(base)
+            self._check_python(base)
+            if self.request.context.python:
+                told = f"{self.request.context.python}, as the code needs"
+                checks.append(Check("python", True, told))
+            looked = "imports"
+            if imports := self._check_imports(base):
+                checks.append(imports)
         except errors.ImageError as exc:
-            return self.built(name), [*checks, Check("python", False, str(exc))]
-        if self.request.context.python:
-            told = f"{self.request.context.python}, as the code needs"
-            checks.append(Check("python", True, told))
+            return self.built(name), [*checks, Check(looked, False, str(exc))]
+        code, image_of = self._on(base)
         if target is not None and checks[1].ok and (code.known or code.is_small):
             digest = image_of(code.known or code.pack()[0]).digest
             if self._session.repository(target).head(digest):
@@ -149,7 +156,8 @@ class Appending:
         """The layer for a base, and what makes the image of both."""
         context = self.request.context
         self._learn(base)
-        check_python(context.python, self._python or self._facts.python, base.name)
+        self._check_python(base)
+        self._check_imports(base)
         assert self._facts.uid is not None
         assert self._facts.gid is not None
         code = CodeLayer(
@@ -162,6 +170,13 @@ class Appending:
         return code, functools.partial(
             on_top, base.manifest, base.config, changes=self._changes, base_name=base.name
         )
+
+    def _check_python(self, base: Base) -> None:
+        needed = self.request.context.python
+        check_python(needed, self._python or self._facts.python, base.name)
+
+    def _check_imports(self, base: Base) -> Check | None:
+        return check_imports(base, self.request.context.imports, self._session.cache)
 
     def _learn(self, base: Base) -> None:
         wants_python = self.request.context.python is not None and self._python is None
@@ -207,5 +222,18 @@ def check_python(needed: str | None, there: str | None, image: str) -> None:
         )
     raise errors.ImageError(
         f"the code needs Python {needed}, and {image} has {there}; name a base image with "
-        f"{needed}, or submit with Python {there}"
+        f"{needed} ({_matching(image, there, needed)!r}?), or submit with Python {there}"
     )
+
+
+def _matching(image: str, there: str, needed: str) -> str:
+    """What such an image with the needed Python is called most likely.
+
+    >>> _matching("docker.io/library/python:3.11.9-slim", "3.11", "3.13")
+    'docker.io/library/python:3.13-slim'
+    >>> _matching("registry.lab/base:1", "3.11", "3.13")
+    'python:3.13-slim'
+    """
+    name, colon, tag = image.partition("@")[0].rpartition(":")
+    found, count = re.subn(rf"(?<![\d.]){re.escape(there)}(?:\.\d+)?(?![\d.])", needed, tag)
+    return f"{name}:{found}" if colon and count and "/" not in tag else f"python:{needed}-slim"

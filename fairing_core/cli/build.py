@@ -32,6 +32,8 @@ if TYPE_CHECKING:
              "(default: linux/amd64)."),
     argument("-i", "--input", dest="inputs", action="append", default=[], metavar="PATH",
              help="A file, folder or glob that travels too."),
+    argument("--allow-secrets", action="append", default=[], metavar="PATTERN",
+             help="Files that may travel though they look like secrets."),
     pairs("-e", "--env", help="An environment variable of the image."),
     pairs("-l", "--label", dest="labels", help="A label of the image."),
     argument("-u", "--user", help="Whom the image runs as (default: the base's user)."),
@@ -74,7 +76,7 @@ def build_command(given: Namespace) -> None:
         labels=given.labels,
     )
     progress = Progress()
-    context = _packaged(entry, given.inputs)
+    context = _packaged(entry, given.inputs, given.allow_secrets)
     progress.step("packaged", files=len(context.files), bytes=context.size)
     request = BuildRequest(
         context,
@@ -96,22 +98,24 @@ def build_command(given: Namespace) -> None:
     sys.stdout.flush()
 
 
-def _packaged(entry: Path, inputs: list[str]) -> BuildContext:
+def _packaged(entry: Path, inputs: list[str], allow_secrets: list[str]) -> BuildContext:
     if entry.is_dir():
         from fairing_core.preprocess.folder import package_folder
 
         if inputs:
             raise UsageError("--input goes with a FILE; a FOLDER is packed whole")
-        return package_folder(entry)
+        return package_folder(entry, allow_secrets=allow_secrets)
     from fairing_core.types import Source
 
     if entry.suffix == ".ipynb":
         from fairing_core.preprocess.notebook import NotebookPreprocessor
 
-        return NotebookPreprocessor(input_files=inputs).preprocess(Source("notebook", entry))
+        notebook = NotebookPreprocessor(input_files=inputs, allow_secrets=allow_secrets)
+        return notebook.preprocess(Source("notebook", entry))
     from fairing_core.preprocess.python import PythonPreprocessor
 
-    return PythonPreprocessor(input_files=inputs).preprocess(Source("script", entry))
+    packaging = PythonPreprocessor(input_files=inputs, allow_secrets=allow_secrets)
+    return packaging.preprocess(Source("script", entry))
 
 
 def _target(target: str | None) -> tuple[str | None, str, str | None]:

@@ -31,6 +31,8 @@ _ORDER = (
           "backends` lists backends)."),
     argument("-i", "--input", dest="inputs", action="append", default=[], metavar="PATH",
              help="A file, folder or glob that travels too."),
+    argument("--allow-secrets", action="append", default=[], metavar="PATTERN",
+             help="Files that may travel though they look like secrets."),
     pairs("-e", "--env", dest="environment", help="An environment variable of the program."),
     argument("--output", dest="outputs", action="append", default=[], metavar="PATH",
              help="A file, folder or pattern that comes home after the end (`fairing artifacts`)."),
@@ -163,6 +165,9 @@ def _ordered(given: Namespace) -> TrainJob:
         pod_spec_mutators=[k8s_utils.add_env(given.environment)] if given.environment else None,
         args=positional,
         kwargs=keywords,
+        preprocessor_options=(
+            {"allow_secrets": given.allow_secrets} if given.allow_secrets else None
+        ),
         builder=given.builder,
         builder_options=_values(given.builder_options),
         deployer_options=_values(given.deployer_options),

@@ -38,13 +38,13 @@ def settled(spec: Object, owner: str, secrets: Sequence[OwnedSecret]) -> dict[st
 
 
 def create(cluster: Cluster, job: Object, secrets: Iterable[OwnedSecret]) -> None:
-    """Makes the secrets of a Job, which is in the cluster already.
+    """Makes the secrets of a Job, which is in the cluster already; of two with one name, the later.
 
     Raises:
         ClusterError: and its kinds.
     """
     meta = job["metadata"]
-    for secret in secrets:
+    for secret in {each.name: each for each in secrets}.values():
         cluster.create(f"/api/v1/namespaces/{meta['namespace']}/secrets", _manifest(secret, job))
 
 

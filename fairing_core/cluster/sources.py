@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ _BLOCK = 1 << 20
 _LONGEST_LINE = 64
 
 
-class Source:
+class Source(ABC):
     """Where outputs are: asked for all of them, then for each from a byte on."""
 
     where: str
@@ -79,11 +80,11 @@ class Source:
             )
         part.replace(place)
 
-    def _index(self) -> list[dict[str, Any]]:
-        raise NotImplementedError
+    @abstractmethod
+    def _index(self) -> list[dict[str, Any]]: ...
 
-    def _blocks(self, number: int, offset: int) -> Iterator[bytes]:
-        raise NotImplementedError
+    @abstractmethod
+    def _blocks(self, number: int, offset: int) -> Iterator[bytes]: ...
 
     def _bear(self, error: ConnectionError, tries: int, what: str) -> None:
         """Waits for a while; raises where that would not help, or was tried often enough."""

@@ -22,6 +22,7 @@ INCLUDED = "fairing-include"
 Cells = Sequence[tuple[int, magics.Converted]]
 """Converted cells with their numbers."""
 
+_ANSWERED = "IPython"  # by runtime/displays.py, where the image has none
 _SHOWN = 10  # faults that one error tells of
 
 
@@ -68,14 +69,22 @@ def running(path: str, cells: Cells) -> Cells:
     return running
 
 
-def imports_of(title: str, cells: Cells) -> dict[str, str]:
-    """The dotted names of modules that cells may import, and which cell does."""
-    found: dict[str, str] = {}
+def imports_of(title: str, cells: Cells) -> tuple[dict[str, str], dict[str, str]]:
+    """The dotted names of modules that cells may import, and the top-level ones that they need.
+
+    Each with the cell that does.
+    """
+    possible: dict[str, str] = {}
+    needed: dict[str, str] = {}
     for number, cell in cells:
+        where = f"{title}, cell {number}"
         for text in (cell.source, *(text for _, text in cell.fragments)):
-            for name in sorted(names_in(_tree(text))):
-                found.setdefault(name, f"{title}, cell {number}")
-    return found
+            names, certain = names_in(_tree(text))
+            for name in sorted(names):
+                possible.setdefault(name, where)
+            for name in sorted(certain - {_ANSWERED}):
+                needed.setdefault(name, where)
+    return possible, needed
 
 
 def _tree(text: str) -> ast.Module:

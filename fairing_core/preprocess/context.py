@@ -9,7 +9,8 @@ from typing import BinaryIO
 
 from fairing_core import errors, log
 from fairing_core.faults import changed, fault, source
-from fairing_core.types import BuildContext, ContextFile
+from fairing_core.preprocess import secrets
+from fairing_core.types import BuildContext, ContextFile, Import
 
 logger = log.named(__name__)
 
@@ -26,17 +27,31 @@ def pack(
     *,
     workdir: str,
     python: str | None = None,
+    root: str | None = None,
+    allow_secrets: Sequence[str] = (),
+    imports: Sequence[Import] = (),
 ) -> BuildContext:
     """`files` and `command` as one value: sorted, checked, and named by their digest.
 
     A file that is there twice, with the same bytes and mode, travels once.
 
+    Args:
+        files: what travels.
+        command: what starts it.
+        workdir: where that starts.
+        python: the X.Y that the code needs.
+        root: the folder that `allow_secrets` starts at.
+        allow_secrets: files and patterns that may travel though they look like secrets.
+        imports: the modules that the code needs, and that are not among `files`.
+
     Raises:
+        SecretFile: a file looks like a secret.
         ConflictingInputs: two sources claim one destination.
         UnreadableInput: a file can't be read, or changed while it was.
         MissingInput: a file is gone.
     """
     chosen = _settle(files)
+    secrets.stop(chosen, root=root, allowed=allow_secrets)
     for file in chosen:
         if file.size > LARGE:
             logger.warning(
@@ -51,6 +66,7 @@ def pack(
         digest=_digest(chosen, command),
         workdir=workdir,
         python=python,
+        imports=tuple(imports),
     )
 
 

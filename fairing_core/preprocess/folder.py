@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from fairing_core import errors
@@ -13,10 +14,12 @@ from fairing_core.types import PREFIX, BuildContext
 _MAIN = "__main__.py"
 
 
-def package_folder(folder: Path, *, prefix: str = PREFIX) -> BuildContext:
+def package_folder(
+    folder: Path, *, prefix: str = PREFIX, allow_secrets: Sequence[str] = ()
+) -> BuildContext:
     """Every file of `folder`, below `prefix`; a folder with a ``__main__.py`` is what is started.
 
-    Version control, caches and virtual environments are left out.
+    Version control, caches, virtual environments, and what its ignore files say are left out.
 
     Raises:
         EmptyEntry: there is no file in it.
@@ -32,4 +35,5 @@ def package_folder(folder: Path, *, prefix: str = PREFIX) -> BuildContext:
     ]
     home = prefix.rstrip("/")
     has_main = os.path.join(root, _MAIN) in found
-    return pack(files, ("python", home) if has_main else (), workdir=home)
+    command = ("python", home) if has_main else ()
+    return pack(files, command, workdir=home, root=root, allow_secrets=allow_secrets)

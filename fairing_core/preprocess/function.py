@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fairing_core import errors, log
-from fairing_core.preprocess import inputs, travel
+from fairing_core.preprocess import inputs, outside, travel
 from fairing_core.preprocess.context import pack
 from fairing_core.preprocess.home import MAIN, Home, home_of, is_installed, source_of
 from fairing_core.preprocess.imports import closure
 from fairing_core.preprocess.inputs import PathLike
 from fairing_core.types import PREFIX, BuildContext, ContextFile, Source
+
+if TYPE_CHECKING:
+    from fairing_core.preprocess.pickling import Pickled
 
 logger = log.named(__name__)
 
@@ -40,6 +43,8 @@ class FunctionPreprocessor:
         function_obj: the function, where the source names none.
         input_files: files, folders and patterns (``**`` too) that travel beside the code.
         output_map: more files and folders, ``{path here: path in the image}``.
+        allow_secrets: files and patterns, relative to the root, that may travel though they look
+            like secrets.
         path_prefix: the folder in the image that the root becomes.
 
     Example:
@@ -56,10 +61,12 @@ class FunctionPreprocessor:
         input_files: PathLike | Iterable[PathLike] | None = None,
         output_map: Mapping[PathLike, PathLike] | None = None,
         path_prefix: str = PREFIX,
+        allow_secrets: PathLike | Iterable[PathLike] | None = None,
     ) -> None:
         self._function = function_obj
         self._inputs = inputs.as_paths(input_files)
         self._output_map = dict(output_map or {})
+        self._allow_secrets = inputs.as_paths(allow_secrets)
         self._prefix = inputs.folder(path_prefix)
 
     def preprocess(self, source: Source) -> BuildContext:
@@ -71,7 +78,8 @@ class FunctionPreprocessor:
         """
         function = _runnable(source, self._function)
         home = home_of(function)
-        content, modules = _pickled(function, source, home)
+        pickled = _pickled(function, source, home)
+        content, modules = pickled.content, pickled.modules
         prefix = self._prefix
 
         files = [
@@ -89,13 +97,23 @@ class FunctionPreprocessor:
         files += inputs.mapped(self._output_map)
         files += travel.answers(prefix, files, modules)
 
+        needed = (*pickled.referred, *outside.first_imports(function))
+        title = getattr(function, "__name__", type(function).__name__)
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         command = (
             *("python", f"{prefix}function_shim.py"),
             *("--serialized_fn_file", prefix + _PICKLE),
             *("--python_version", version),
         )
-        return pack(files, command, workdir=prefix.rstrip("/") or "/", python=version)
+        return pack(
+            files,
+            command,
+            workdir=prefix.rstrip("/") or "/",
+            python=version,
+            root=home.root,
+            allow_secrets=self._allow_secrets,
+            imports=outside.imports(files, prefix, names=dict.fromkeys(needed, title)),
+        )
 
     def _modules(self, home: Home, names: Iterable[str]) -> Iterator[ContextFile]:
         """The function's own source, and every local module that it or the pickle imports."""
@@ -137,19 +155,18 @@ def _runnable(source: Source, function: Any) -> Any:
     return function
 
 
-def _pickled(function: Any, source: Source, home: Home) -> tuple[bytes, frozenset[str]]:
+def _pickled(function: Any, source: Source, home: Home) -> Pickled:
     # cloudpickle takes 30 ms to import; scripts go without.
     from fairing_core.preprocess.pickling import Pickling
 
     pickling = Pickling(home.root, by_value=None if home.module == MAIN else home.module)
     args, kwargs = tuple(source.args), dict(source.kwargs)
     try:
-        pickled = pickling.dumps((function, args, kwargs))
+        return pickling.dumps((function, args, kwargs))
     except Exception as exc:
         from fairing_core.preprocess.blame import blame
 
         raise blame(pickling, function, args, kwargs, exc) from exc
-    return pickled.content, pickled.modules
 
 
 def _may_travel(name: str, home: Home) -> bool:

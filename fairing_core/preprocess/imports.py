@@ -7,6 +7,7 @@ answers is ignored: it is the image's affair.
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.machinery
 import os
 import warnings
@@ -73,24 +74,45 @@ def imported(path: str, package: str = "") -> frozenset[str]:
 
     ``from a import b`` gives both ``a`` and ``a.b``; ``from a import *`` gives ``a.*``.
     """
+    return _read(path, package)[0]
+
+
+def certain(path: str) -> frozenset[str]:
+    """The top-level names of modules without which the file can't be run.
+
+    Those of imports that are under no condition, in no function and in no ``try``.
+    """
+    return _read(path, "")[1]
+
+
+def _read(path: str, package: str) -> tuple[frozenset[str], frozenset[str]]:
+    """What is imported, and what of it for certain."""
     try:
-        with open(path, "rb") as file:
-            source = file.read()
+        status = os.stat(path)
+        return _parsed(path, package, (status.st_mtime_ns, status.st_size, status.st_ino))
     except OSError as exc:
         raise fault(path, exc) from exc
+
+
+@functools.lru_cache(maxsize=4096)
+def _parsed(
+    path: str, package: str, _version: tuple[int, ...]
+) -> tuple[frozenset[str], frozenset[str]]:
+    with open(path, "rb") as file:
+        source = file.read()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the user's code: Python shows them when it runs
             tree = ast.parse(source, path)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as exc:
         logger.warning("%s travels, but what it imports is unknown: %s", path, exc)
-        return frozenset()
+        return frozenset(), frozenset()
     return names_in(tree, package)
 
 
-def names_in(tree: ast.AST, package: str = "") -> frozenset[str]:
-    """The dotted names of modules that parsed code may import, as `imported` gives them."""
-    return frozenset(_imports(tree, package))
+def names_in(tree: ast.Module, package: str = "") -> tuple[frozenset[str], frozenset[str]]:
+    """The modules that parsed code may import, as `imported` gives them, and as `certain` does."""
+    return frozenset(_imports(tree, package)), frozenset(_certain(tree.body))
 
 
 def absolute(name: str, level: int, package: str) -> str | None:
@@ -112,6 +134,21 @@ def _imports(tree: ast.AST, package: str) -> Iterator[str]:
             if base:
                 yield base
                 yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _certain(body: Iterable[ast.stmt]) -> Iterator[str]:
+    for node in body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield (node.module or "").partition(".")[0]
+        elif isinstance(node, ast.With | ast.ClassDef) or _is_main(node):
+            yield from _certain(node.body)  # type: ignore[attr-defined]
+
+
+def _is_main(node: ast.stmt) -> bool:
+    """Whether it is ``if __name__ == "__main__"``: the program that is run goes in there."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
 
 
 def _files(name: str, roots: Iterable[str], reason: str) -> Iterator[Module]:

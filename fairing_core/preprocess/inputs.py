@@ -6,15 +6,19 @@ under the link's name.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from fairing_core import errors
+from fairing_core import errors, log
 from fairing_core.faults import fault
+from fairing_core.preprocess import ignores
 from fairing_core.preprocess.walk import expand, files_under
 from fairing_core.types import ContextFile
+
+logger = log.named(__name__)
 
 _TWISTED = re.compile(r"/\.{0,2}(?=/|$)")  # an empty part, "." or ".."
 
@@ -59,12 +63,17 @@ def relative_to(path: str, root: str) -> str | None:
 def collect(inputs: Iterable[str], *, root: str | None) -> dict[str, str]:
     """Every file that `inputs` name: its absolute path, and the input that named it.
 
+    Of folders and patterns, what an ignore file of the root leaves out is left out.
+
     Raises:
-        MissingInput: an input, or every match of a pattern, is missing.
-        UnreadableInput: a file or folder can't be read, or is neither.
+        MissingInput: an input, or every match of a pattern, is missing, or left out.
+        UnreadableInput: a file or folder can't be read, or is neither; an ignore file has a
+            pattern that means nothing.
     """
     here = working_directory(root)
     found: dict[str, str] = {}
+    base = here if root is None else root
+    rules = ignores.of_root(base)
     for text in inputs:
         if not text or "\0" in text:
             raise errors.MissingInput(
@@ -82,9 +91,44 @@ def collect(inputs: Iterable[str], *, root: str | None) -> dict[str, str]:
                 )
         else:
             raise missing(text, path, what="input_files", elsewhere=_elsewhere(text, here, root))
-        for match in matches:
+        for match in _travelling(matches, rules, base, path, text):
             found.setdefault(match, text)
     return found
+
+
+def _travelling(
+    matches: Sequence[str], rules: ignores.Rules, root: str, path: str, text: str
+) -> Sequence[str]:
+    """Those of `matches` that no ignore file leaves out; `path` is the input `text`."""
+    named = relative_to(_plain(path), root)
+    if not rules.rules or matches == [path] or named is None:
+        return matches
+    if named != os.curdir:
+        rules = rules.but_for(as_posix(named))
+    kept, left = [], dict[str, int]()
+    for match in matches:
+        below = relative_to(match, root)
+        origin = None if below is None else rules.leaving_out(as_posix(below))
+        if origin is None:
+            kept.append(match)
+        else:
+            left[origin] = left.get(origin, 0) + 1
+    told = ", ".join(f"{count} by {origin}" for origin, count in left.items())
+    if matches and not kept:
+        raise errors.MissingInput(
+            f"every file of {text!r} is left out ({told}); name what shall travel in "
+            ".fairingignore, with a ! before it, or name the files themselves"
+        )
+    if left:
+        logger.info("%d files of %r stay here: %s", sum(left.values()), text, told)
+    return kept
+
+
+def _plain(path: str) -> str:
+    """The part of a pattern before its first sign."""
+    parts = path.split(os.sep)
+    plain = itertools.takewhile(lambda part: not any(sign in part for sign in "*?["), parts)
+    return path if os.path.lexists(path) else os.sep.join(plain) or os.sep
 
 
 def place(path: str, *, root: str, prefix: str, named: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairing_core import errors
-from fairing_core.preprocess import inputs, travel
+from fairing_core.preprocess import inputs, outside, travel
 from fairing_core.preprocess.context import pack
 from fairing_core.preprocess.imports import closure
 from fairing_core.preprocess.inputs import PathLike
@@ -38,6 +38,8 @@ class NotebookPreprocessor:
         command: what the program is given to; ``["python"]`` by default.
         path_prefix: the folder in the image that the root becomes.
         output_map: more files and folders, ``{path here: path in the image}``.
+        allow_secrets: files and patterns, relative to the root, that may travel though they look
+            like secrets.
 
     Example:
         >>> from fairing_core import Source
@@ -55,6 +57,7 @@ class NotebookPreprocessor:
         command: str | Sequence[str] | None = None,
         path_prefix: str = PREFIX,
         output_map: Mapping[PathLike, PathLike] | None = None,
+        allow_secrets: PathLike | Iterable[PathLike] | None = None,
     ) -> None:
         self._notebook = notebook_file
         self._filters = _filters(notebook_preprocessor)
@@ -64,6 +67,7 @@ class NotebookPreprocessor:
         self._command = (command,) if isinstance(command, str) else tuple(command)
         self._prefix = inputs.folder(path_prefix)
         self._output_map = dict(output_map or {})
+        self._allow_secrets = inputs.as_paths(allow_secrets)
 
     def preprocess(self, source: Source) -> BuildContext:
         """The program, what it imports from beside the notebook, the inputs, and the command.
@@ -98,7 +102,7 @@ class NotebookPreprocessor:
                 where = inputs.place(name, root=root, prefix=self._prefix, named=text)
                 files.append(inputs.file(name, where, reason="input_files"))
         files += inputs.mapped(self._output_map)
-        names = cells.imports_of(title, converted)
+        names, needed = cells.imports_of(title, converted)
         files += self._imported(root, names, files)
         files += travel.cells(self._prefix)
         files += travel.answers(self._prefix, files, names)
@@ -106,6 +110,9 @@ class NotebookPreprocessor:
             with_requirements(files, title, Path(root), converted),
             (*self._command, place),
             workdir=self._prefix.rstrip("/") or "/",
+            root=root,
+            allow_secrets=self._allow_secrets,
+            imports=outside.imports(files, self._prefix, names=needed),
         )
 
     def _path(self, source: Source) -> str:

@@ -33,10 +33,14 @@ _register = threading.RLock()  # cloudpickle keeps its by-value modules in one s
 
 @frozen
 class Pickled:
-    """A pickle, and the dotted names of the modules that it, or the code in it, imports."""
+    """A pickle, and the dotted names of the modules that it, or the code in it, imports.
+
+    `referred` are those without which it can't be opened.
+    """
 
     content: bytes
     modules: frozenset[str]
+    referred: frozenset[str]
 
 
 class Pickling:
@@ -55,8 +59,8 @@ class Pickling:
     def dumps(self, value: object) -> Pickled:
         """The pickle of `value`; raises whatever pickling raises."""
         with io.BytesIO() as file:
-            modules = self._dump(value, file)
-            return Pickled(file.getvalue(), frozenset(modules))
+            modules, referred = self._dump(value, file)
+            return Pickled(file.getvalue(), frozenset(modules | referred), frozenset(referred))
 
     def failure(self, value: object) -> Exception | None:
         """Why `value` can't be pickled; None if it can."""
@@ -80,11 +84,11 @@ class Pickling:
             )
             return known(value) if known else value.__reduce_ex__(_PROTOCOL)
 
-    def _dump(self, value: object, file: IO[bytes] | _Sink) -> set[str]:
+    def _dump(self, value: object, file: IO[bytes] | _Sink) -> tuple[set[str], set[str]]:
         with _ByValue(self._by_value):
             pickler = _Pickler(file, self._root, by_value=self._by_value)
             pickler.dump(value)
-        return pickler.modules
+        return pickler.modules, pickler.referred
 
 
 class _ByValue:
@@ -130,7 +134,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def __init__(self, file: IO[bytes] | _Sink, root: str, *, by_value: str | None) -> None:
         super().__init__(file, protocol=_PROTOCOL)
-        self.modules: set[str] = set()
+        self.modules, self.referred = set[str](), set[str]()
         self._root = root
         self._by_value = by_value
         self._shown: dict[str, str] = {}
@@ -164,9 +168,9 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def _note(self, obj: Any) -> None:
         if isinstance(obj, ModuleType):
-            self.modules.add(obj.__name__)
+            self.referred.add(obj.__name__)
         elif isinstance(obj, FunctionType | BuiltinFunctionType | type) and obj.__module__:
-            self.modules.add(str(obj.__module__))
+            self.referred.add(str(obj.__module__))
 
     def _code(self, code: CodeType) -> tuple[Any, ...]:
         shown = code.replace(co_filename=self._show(code.co_filename))

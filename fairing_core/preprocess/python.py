@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 
 from fairing_core import errors
-from fairing_core.preprocess import inputs, travel
+from fairing_core.preprocess import inputs, outside, travel
 from fairing_core.preprocess.context import pack
 from fairing_core.preprocess.imports import closure
 from fairing_core.preprocess.inputs import PathLike
@@ -21,12 +21,15 @@ class PythonPreprocessor:
 
     Args:
         input_files: files, folders and patterns (``**`` too) that travel beside the script.
-            Folders leave out version control, caches and virtual environments.
+            Folders leave out version control, caches and virtual environments, and what
+            ``.gitignore``, ``.dockerignore`` and ``.fairingignore`` of the root say.
         command: what the script is given to; ``["python"]`` by default.
         executable: the script, where the source names none; by default the only input, else the
             only ``*.py`` among the inputs.
         path_prefix: the folder in the image that the root becomes.
         output_map: more files and folders, ``{path here: path in the image}``.
+        allow_secrets: files and patterns, relative to the root, that may travel though they look
+            like secrets.
 
     Example:
         >>> from fairing_core import Source
@@ -43,6 +46,7 @@ class PythonPreprocessor:
         executable: PathLike | None = None,
         path_prefix: str = PREFIX,
         output_map: Mapping[PathLike, PathLike] | None = None,
+        allow_secrets: PathLike | Iterable[PathLike] | None = None,
     ) -> None:
         self._inputs = inputs.as_paths(input_files)
         if command is None:
@@ -51,6 +55,7 @@ class PythonPreprocessor:
         self._executable = None if executable is None else os.fspath(executable)
         self._prefix = inputs.folder(path_prefix)
         self._output_map = dict(output_map or {})
+        self._allow_secrets = inputs.as_paths(allow_secrets)
 
     def preprocess(self, source: Source) -> BuildContext:
         """The script, what it imports from beside it, the inputs, and the command that runs it.
@@ -85,13 +90,21 @@ class PythonPreprocessor:
                 place = inputs.place(path, root=root, prefix=self._prefix, named=text)
                 files.append(inputs.file(path, place, reason="input_files"))
         files += inputs.mapped(self._output_map)
-        if self._is_python(entry):
+        is_python = self._is_python(entry)
+        if is_python:
             files += self._imported(entry, root, files)
         files += travel.answers(self._prefix, files)
         return pack(
             files,
             (*self._command, files[0].destination),
             workdir=self._prefix.rstrip("/") or "/",
+            root=root,
+            allow_secrets=self._allow_secrets,
+            imports=(
+                outside.imports(files, self._prefix, entry=files[0].destination)
+                if is_python
+                else ()
+            ),
         )
 
     def _entry(self, text: str) -> str:

@@ -173,6 +173,7 @@ _ERRORS = {
     "InvalidDestination": "InputError",
     "InvalidNotebook": "InputError",
     "InvalidCell": "InvalidNotebook",
+    "SecretFile": "InputError",
     "ImageError": "FairingError ValueError",
     "InvalidReference": "ImageError",
     "PlatformNotFound": "ImageError LookupError",

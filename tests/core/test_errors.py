@@ -16,6 +16,7 @@ FIELDS: dict[type, dict[str, Any]] = {
     errors.NotPicklable: {"variable": "config['lock']"},
     errors.InvalidCell: {"cell": 3, "line": 2},
     errors.MissingRequirements: {"lacking": ("pandas>=2",)},
+    errors.SecretFile: {"paths": ("conf/.env",)},
     errors.WaitTimeout: {"uri": "fairing://a/b/c/d", "status": "running"},
     errors.RunFailed: {"uri": "fairing://a/b/c/d", "returncode": 3, "type": "ValueError"},
     errors.RegistryError: {"host": "localhost:5000", "status": 403, "code": "DENIED"},

@@ -20,7 +20,8 @@ from fairing_core.build.cluster.run import BuildRun, ending_by_sigterm
 from fairing_core.build.cluster.supply import Parcel
 from fairing_core.build.confirm import confirmed
 from fairing_core.build.dockerfile import Owner
-from fairing_core.build.wanted import IMAGE_NAME, Wanted, entrypoint_of
+from fairing_core.build.lacking import check_imports
+from fairing_core.build.wanted import IMAGE_NAME, REQUIREMENTS, Wanted, entrypoint_of
 from fairing_core.cluster.client import Cluster
 from fairing_core.cluster.knobs import pod_patch
 from fairing_core.images.facts import Facts
@@ -251,6 +252,8 @@ class ClusterBuilder:
             wants_python = context.python is not None and self._python is None
             facts = bases.learn(base, user=wanted.user, python=wants_python, cache=session.cache)
             check_python(context.python, self._python or facts.python, base.name)
+            if REQUIREMENTS not in {file.destination for file in context.files}:
+                check_imports(base, context.imports, session.cache)
             assert facts.uid is not None
             assert facts.gid is not None
             named = str((base.config.get("config") or {}).get("User") or "")

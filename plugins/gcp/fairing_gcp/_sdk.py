@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fairing_core import Credentials as RegistryLogin
 from fairing_core import errors
 from fairing_gcp import faults, login
 from fairing_gcp.faults import Asked
@@ -34,8 +35,8 @@ def load() -> None:
     """
     end = time.monotonic() + _IMPORT
     while _is_half_made("kubernetes") and time.monotonic() < end:
-        time.sleep(0.01)
-    import requests  # noqa: F401
+        time.sleep(0.01)  # nothing tells when an import ends
+    import requests  # noqa: F401 - for its side effect: it is whole from here on
 
 
 def _is_half_made(name: str) -> bool:
@@ -111,6 +112,12 @@ class Google:
                 with self._logging_in():
                     found.refresh(self._request())
             return str(found.token)
+
+    def for_registries(self) -> RegistryLogin:
+        """That token as registries take it; to be asked for anew once it is not fresh."""
+        token, expiry = self.token(), self._loaded()[0].expiry
+        ends = expiry and expiry.replace(tzinfo=datetime.UTC).timestamp() - _FRESH
+        return RegistryLogin(login.USER, token, expires=ends)
 
     def ask(
         self, method: str, url: str, body: Mapping[str, Any] | None = None

@@ -9,6 +9,8 @@ from fairing_core import errors
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 IAM = "https://iamcredentials.googleapis.com"
+USER = "oauth2accesstoken"
+"""Whom registries are shown access tokens as. Source: Artifact Registry, Docker authentication."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,9 +14,6 @@ from fairing_gcp._sdk import Google
 
 logger = logging.getLogger(__name__)
 
-USER = "oauth2accesstoken"
-"""Whom access tokens are shown as. Source: Artifact Registry, Docker authentication."""
-
 API = "https://artifactregistry.googleapis.com"
 PULL = "pull"
 
@@ -94,7 +91,7 @@ class GoogleRegistries:
         Raises:
             NotLoggedIn: there are no credentials, or they have expired.
         """
-        return Credentials(USER, self._google.token()) if is_googles(host) else None
+        return self._google.for_registries() if is_googles(host) else None
 
     def pod_access(self, mode: Literal["pull", "push"]) -> Sequence[PodPatch]:
         """Nothing: GKE's nodes have an identity of their own."""
@@ -226,7 +223,7 @@ class ArtifactRegistry:
         Raises:
             NotLoggedIn: there are no credentials, or they have expired.
         """
-        return Credentials(USER, self._google.token()) if self._is_trusted(host) else None
+        return self._google.for_registries() if self._is_trusted(host) else None
 
     def pod_access(self, mode: Literal["pull", "push"]) -> Sequence[PodPatch]:
         """A pull secret, where one is named or wanted; builders bring what pods push with."""
@@ -243,7 +240,7 @@ class ArtifactRegistry:
         return (patch,)
 
     def _made(self) -> OwnedSecret:
-        return logins.pull_secret(PULL, {self.host: Credentials(USER, self._google.token())})
+        return logins.pull_secret(PULL, {self.host: self._google.for_registries()})
 
     def _is_trusted(self, host: str) -> bool:
         return is_googles(host) or (self._token_host is not None and host == self._token_host)
@@ -298,7 +295,7 @@ def ensure(google: Google, repository: str, *, api_url: str = API, create: bool 
                 f"{_PATIENCE:.0f} s; look at the project's Artifact Registry",
                 host=host,
             )
-        time.sleep(1)
+        time.sleep(1)  # the API makes it in the background, within seconds
 
 
 def seen(google: Google, repository: Repository, *, api_url: str = API) -> bool:

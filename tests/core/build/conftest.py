@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from fairing_core.build.append import AppendBuilder
-from fairing_core.types import BuildContext, BuildRequest, Built, Check, ContextFile, RegistryAccess
+from fairing_core.types import (
+    BuildContext,
+    BuildRequest,
+    Built,
+    Check,
+    ContextFile,
+    Import,
+    RegistryAccess,
+)
 from tests.core.build.harness import inline, sha256
 from tests.core.images.registry import FakeRegistry
 
@@ -47,6 +55,7 @@ class Builds:
         *files: ContextFile,
         base: FakeRegistry | str | None = None,
         python: str | None = None,
+        imports: tuple[Import, ...] = (),
         **options: Any,
     ) -> tuple[AppendBuilder, BuildRequest]:
         target = registry if isinstance(registry, str) else registry.host
@@ -54,7 +63,7 @@ class Builds:
             base = f"{base.host if base else target}/base:1"
         options = {"image_name": "app", **options}
         request = BuildRequest(
-            context_of(*files, python=python),
+            context_of(*files, python=python, imports=imports),
             base_image=base,
             registry=target,
             registries=self.access,

@@ -34,7 +34,7 @@ def test_a_cell_that_can_not_run_is_told_before_anything_does(
 ) -> None:
     write(tmp_path / "train.ipynb", "print('started')", "%run other.ipynb", "x = = 1")
     done = fairing("run", "train.ipynb")
-    assert (done.returncode, done.stdout) == (117, "")
+    assert (done.returncode, done.stdout) == (118, "")
     assert "train.ipynb, cell 2, line 1: %run has no place in a job" in done.stderr
     assert "train.ipynb, cell 3, line 1: SyntaxError: invalid syntax: x = = 1" in done.stderr
 
@@ -42,12 +42,12 @@ def test_a_cell_that_can_not_run_is_told_before_anything_does(
 def test_what_is_no_notebook_is_told_by_name(fairing: Fairing, tmp_path: Path) -> None:
     (tmp_path / "train.ipynb").write_text("print(1)")
     done = fairing("run", "train.ipynb")
-    assert done.returncode == 116
+    assert done.returncode == 117
     assert "train.ipynb is no notebook: it is not JSON" in done.stderr
 
 
 def test_a_notebook_is_not_built_as_a_script(fairing: Fairing, tmp_path: Path) -> None:
     write(tmp_path / "train.ipynb", "%run other.ipynb")
     done = fairing("build", "train.ipynb", "--output", "image")
-    assert done.returncode == 117
+    assert done.returncode == 118
     assert "train.ipynb, cell 1, line 1: %run has no place in a job" in done.stderr

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from typing import Any
 
 from fairing_core.cluster import owned
@@ -53,6 +54,15 @@ def test_every_reference_gets_the_name_that_it_has_in_the_cluster() -> None:
         {"configMapRef": {"name": "keys"}},
     ]
     assert settled["initContainers"] == [{"envFrom": [{"secretRef": {"name": "run-1-keys"}}]}]
+
+
+def test_of_two_with_one_name_the_later_is_made(tmp_path: Path) -> None:
+    api = Api(tmp_path)
+    job: dict[str, Any] = {"metadata": {"name": "run-1", "namespace": "test", "uid": "u"}}
+    owned.create(Cluster(config_file=api.config), job, [PULL, OwnedSecret("pull", {"K": b"2"})])
+    api.close()
+    (made,) = api.objects.values()
+    assert made["data"] == {"K": base64.b64encode(b"2").decode()}
 
 
 def test_without_secrets_a_spec_is_as_it_was() -> None:

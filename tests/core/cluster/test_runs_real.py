@@ -171,6 +171,7 @@ def test_lines_longer_than_the_runtimes_buffer_come_whole(lab: Lab) -> None:
     assert "".join(run.logs(follow=True)) == "ж" * 100_000 + "\n" + "x" * 50_000
 
 
+@pytest.mark.alone
 def test_following_survives_cuts_and_an_api_server_that_is_restarted(lab: Lab) -> None:
     code = "import time\nfor n in range(200):\n    print(n, flush=True); time.sleep(0.05)"
     run = lab.submit(code)

@@ -281,6 +281,7 @@ def test_an_admission_policy_that_refuses(resource: str, lab: Lab) -> None:
             lab.bench.kubectl("delete", kind, name)
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 def test_a_node_that_has_gone_away(lab: Lab, bench: Bench) -> None:
     run = lab.submit(LONG)

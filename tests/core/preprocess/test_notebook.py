@@ -62,6 +62,30 @@ def test_local_modules_that_cells_import_travel(project: Project) -> None:
     assert named(context)["helper.py"].reason == "imported by train.ipynb, cell 1"
 
 
+def test_what_the_image_has_to_have_is_told_with_the_cell(project: Project) -> None:
+    project.write("helper.py", "import torch")
+    write(
+        project.root / "train.ipynb",
+        "import os, numpy as np\nfrom IPython.display import HTML",
+        "import fairing_core, helper\ntry:\n    import cupy\nexcept ImportError:\n    pass",
+        "%time import pandas\ndef f():\n    import scipy",
+    )
+    assert [(one.module, one.where) for one in packaged().imports] == [
+        ("numpy", "train.ipynb, cell 1"),
+        ("pandas", "train.ipynb, cell 3"),
+        ("torch", "helper.py"),
+    ]
+
+
+def test_a_secret_travels_only_where_it_is_allowed(project: Project) -> None:
+    project.write("keys/id_rsa", "x")
+    write(project.root / "train.ipynb", "print(1)")
+    with pytest.raises(errors.SecretFile):
+        packaged(input_files=["keys"])
+    context = packaged(input_files=["keys"], allow_secrets=["keys/id_rsa"])
+    assert "keys/id_rsa" in named(context)
+
+
 def test_inputs_and_the_map_travel_as_a_scripts_do(project: Project) -> None:
     project.write("src/data/a.csv", "1")
     project.write("settings.yaml", "2")
