@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, Protocol, runtime_checkable
 
 from fairing_core import errors
@@ -39,9 +39,6 @@ if TYPE_CHECKING:  # dataclasses take longer to import than all of this
         Step,
         StoredObject,
     )
-
-
-_WORTH = 0.05  # seconds from which on a line says what a step took
 
 
 @runtime_checkable
@@ -261,6 +258,11 @@ class RunHandle(ABC):
         return None
 
     @property
+    def image(self) -> str | None:
+        """The image that it runs, by its digest; None where it runs without one."""
+        return None
+
+    @property
     def started(self) -> datetime | None:
         """When the program started (UTC), once it has."""
         return None
@@ -455,36 +457,32 @@ class RunHandle(ABC):
         except errors.FairingError:
             return None
 
+    def __await__(self) -> Generator[Any, None, Any]:
+        """Gives what `result` does; others go on meanwhile. Who stops waiting stops no run."""
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> Any:
+        import asyncio
+
+        pause = 0.01
+        while not (await asyncio.to_thread(lambda: self.status)).is_terminal:
+            await asyncio.to_thread(self._attend)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, self._poll)
+        return await asyncio.to_thread(self.result)
+
     def __str__(self) -> str:
         return self.uri
 
     def __repr__(self) -> str:
-        status, took = self._told()
-        return f"<{type(self).__name__} {self.name} {status}{took and f' ({took})'} {self.uri}>"
+        from fairing_core import showing
+
+        return showing.text(self)
 
     def _repr_html_(self) -> str:
-        import html
+        from fairing_core import showing
 
-        status, took = self._told()
-        rows = {"run": self.name, "status": status, "took": took, "uri": self.uri}
-        cells = "".join(
-            f"<tr><th style='text-align:left'>{key}</th><td>{html.escape(value)}</td></tr>"
-            for key, value in rows.items()
-            if value
-        )
-        return f"<table>{cells}</table>"
-
-    def _told(self) -> tuple[str, str]:
-        """The status, and what each step took, in a line; for people, so that nothing is raised."""
-        try:
-            status: str = self.status
-            steps = self.timeline()
-        except errors.RunNotFound:
-            return "deleted", ""
-        except errors.FairingError as error:
-            return f"unknown: {type(error).__name__}", ""
-        took = {step.name: step.seconds for step in steps if (step.seconds or 0.0) >= _WORTH}
-        return status, ", ".join(f"{name} {seconds:.1f} s" for name, seconds in took.items())
+        return showing.html(self)
 
 
 class Runs(Protocol):

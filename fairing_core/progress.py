@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from fairing_core.types import RunStatus
 
@@ -16,7 +16,7 @@ _COLOURS = {RunStatus.SUCCEEDED: "32", RunStatus.FAILED: "31", RunStatus.CANCELL
 
 
 class Progress:
-    """Writes one line a step.
+    """Writes one line a step; how far a step is, in one that is rewritten, also in a notebook.
 
     Args:
         stream: where to write; by default stderr, as stdout belongs to the program's output.
@@ -25,6 +25,7 @@ class Progress:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
         self._is_open = False  # whether a line is being rewritten
+        self._shown: Any = None  # that line, in a notebook
         self.traffic: dict[str, str | int | float] = {}
 
     def plugin(self) -> object:
@@ -54,9 +55,17 @@ class Progress:
         if stream.isatty():
             print(f"\r\033[K\033[2m{text}\033[0m", end="", file=stream, flush=True)
             self._is_open = True
+        elif self._shown is not None:
+            self._shown.update({"text/plain": text}, raw=True)
+        elif self._stream is None and (display := _display()):
+            self._shown = display({"text/plain": text}, raw=True, display_id=True)
 
     def say(self, text: str, colour: str = "2") -> None:
         """One line, dim or coloured in a terminal and plain elsewhere."""
+        if self._shown is not None:
+            self._shown.update({"text/plain": text}, raw=True)
+            self._shown = None
+            return
         stream = self._stream or sys.stderr
         if stream.isatty():
             before = "\r\033[K" if self._is_open else ""
@@ -84,6 +93,13 @@ class Progress:
             f"{handle.name} {status}{f' (exit code {code})' if code else ''}", _COLOURS[status]
         )
         return status
+
+
+def _display() -> Any:
+    """What shows something in the notebook that this runs in, if it does; IPython is there then."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return None if ipython is None or not hasattr(shell, "kernel") else ipython.display.display
 
 
 def shown_size(count: int) -> str:

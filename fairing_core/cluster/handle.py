@@ -115,6 +115,12 @@ class JobRun(RunHandle):
         return status if status.is_terminal else jobstate.status_of(job, self._pods())
 
     @property
+    def image(self) -> str | None:
+        """The image of its program."""
+        main = self._job()["spec"]["template"]["spec"]["containers"][0]
+        return str(main["image"])
+
+    @property
     def started(self) -> datetime | None:
         """When the program started (UTC), once it has."""
         return jobstate.started_at(self._pods())

@@ -10,7 +10,13 @@ from types import CodeType, FunctionType, MethodType
 from typing import Any, NamedTuple
 
 from fairing_core import errors
+from fairing_core.preprocess.handles import advice_for
 from fairing_core.preprocess.pickling import Pickling
+
+_GENERAL = (
+    "make it inside the function, pass what it is made from, "
+    "or give its class a __getstate__ that leaves it out"
+)
 
 
 class _Step(NamedTuple):
@@ -43,6 +49,8 @@ def blame(
     while (found := _first(pickling, steps, seen)) is not None:
         last, error = found
         seen.add(id(last.value))
+        if advice_for(last.value):
+            break  # what is in it is not the user's affair
         if _is_too_deep(error) and not isinstance(last.value, FunctionType | MethodType | type):
             break  # the way down would be as long as it is deep
         steps = list(_children(pickling, last))
@@ -68,10 +76,7 @@ def _described(step: _Step, error: Exception) -> errors.NotPicklable:
         advice = "flatten it, or save it to a file and name that in input_files"
     else:
         why = f"it is a {_type_name(step.value)}, which can't be pickled ({_text(error)})"
-        advice = (
-            "make it inside the function, pass what it is made from, "
-            "or give its class a __getstate__ that leaves it out"
-        )
+        advice = advice_for(step.value) or _GENERAL
     return errors.NotPicklable(
         f"{step.path} ({step.role}) can't travel: {why}; {advice}", variable=step.path
     )

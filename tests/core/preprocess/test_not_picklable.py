@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import textwrap
 import threading
 from typing import Any
 
@@ -110,6 +111,70 @@ def test_the_message_says_what_it_is_and_what_to_do(project: Project) -> None:
     text = str(refusal(project, LOCK + "def train(): lock"))
     assert "it is a _thread.lock, which can't be pickled" in text
     assert "make it inside the function" in text
+
+
+@pytest.mark.parametrize(
+    ("made", "advice"),
+    [
+        ("threading.Lock()", "another process has no use"),
+        ("threading.RLock()", "another process has no use"),
+        ("threading.Condition()", "another process has no use"),
+        ("threading.local()", "another process has no use"),
+        ("threading.Thread()", "start it inside"),
+        ("queue.Queue()", "start it inside"),
+        ("concurrent.futures.ThreadPoolExecutor()", "start it inside"),
+        ("open('out.txt', 'w')", "open it inside"),
+        ("open(__file__, 'rb')", "open it inside"),
+        ("tempfile.TemporaryFile()", "open it inside"),
+        ("(n for n in 'ab')", "pass a list"),
+        ("sqlite3.connect(':memory:')", "connect inside"),
+        ("socket.socket()", "connect inside"),
+        ("held('lab.sdk', 'Session')", "connect inside"),
+        ("held('google.cloud.storage', 'Client')", "connect inside"),
+        ("held('torch.cuda.streams', 'Stream')", "CPU"),
+        ("held('cupy._core', 'ndarray')", "CPU"),
+        ("held('lab.sdk', 'Thing')", "__getstate__"),
+        ("sys._getframe()", "belongs to this process"),
+    ],
+)
+@pytest.mark.parametrize("way", ["global", "attribute", "closure", "default", "argument"])
+def test_the_advice_is_for_what_it_is(
+    made: str, advice: str, way: str, project: Project, request: pytest.FixtureRequest
+) -> None:
+    head = """
+        import concurrent.futures, queue, socket, sqlite3, sys, tempfile, threading
+
+        def held(module, name):
+            def refuse(self, protocol):
+                raise TypeError("no")
+            return type(name, (), {"__module__": module, "__reduce_ex__": refuse})()
+
+        value = MADE
+    """.replace("MADE", made)
+    body, variable = {
+        "global": ("def train(): return value", "value"),
+        "attribute": (
+            "class Box: pass\nbox = Box()\nbox.inner = {'kept': [value]}\ndef train(): return box",
+            "box.inner['kept'][0]",
+        ),
+        "closure": ("def of(kept):\n    return lambda: kept\ntrain = of(value)", "kept"),
+        "default": ("def train(kept=value): return kept", "kept"),
+        "argument": ("def train(kept): return kept", "args[0]"),
+    }[way]
+    project.write("train.py", textwrap.dedent(head) + body + "\n")
+    module = project.load("train")
+    request.addfinalizer(lambda: closed(module.value))
+    arguments = (module.value,) if way == "argument" else ()
+    with pytest.raises(errors.NotPicklable) as caught:
+        project.function(module.train, *arguments)
+    assert caught.value.variable == variable
+    assert advice in str(caught.value)
+
+
+def closed(value: Any) -> None:
+    close = getattr(value, "close", None) or getattr(value, "shutdown", None)
+    if close is not None:
+        close()
 
 
 def test_an_argument_is_named_by_its_place(project: Project) -> None:
