@@ -66,7 +66,7 @@ class Config:
         self._said.clear()
 
     def set_preprocessor(self, name: str | None = None, **options: Any) -> None:
-        """How code is packaged: ``python``, ``notebook`` or ``function``, with its options."""
+        """How code is packaged: ``python``, ``notebook``, ``full_notebook`` or ``function``."""
         self._say("preprocessor", name, options)
 
     def set_builder(self, name: str | None = "append", **options: Any) -> None:

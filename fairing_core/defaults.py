@@ -33,6 +33,7 @@ def fairing_register_backends() -> Mapping[str, type[BackendInterface]]:
 
 @hookimpl
 def fairing_register_preprocessors() -> Mapping[str, type[Preprocessor]]:
+    from fairing_core.preprocess.full_notebook import FullNotebookPreprocessor
     from fairing_core.preprocess.function import FunctionPreprocessor
     from fairing_core.preprocess.notebook import NotebookPreprocessor
     from fairing_core.preprocess.python import PythonPreprocessor
@@ -40,6 +41,7 @@ def fairing_register_preprocessors() -> Mapping[str, type[Preprocessor]]:
     return {
         "python": PythonPreprocessor,
         "notebook": NotebookPreprocessor,
+        "full_notebook": FullNotebookPreprocessor,
         "function": FunctionPreprocessor,
     }
 

@@ -175,7 +175,7 @@ class _Ready:
                 name=self.name,
                 patches=patches,
                 returns=self._order.source.kind == "function",
-                outputs=self._order.outputs,
+                outputs=tuple(dict.fromkeys((*self._order.outputs, *context.outputs))),
                 keeper=_keeper(context),
                 uid=built.uid,
                 gid=built.gid,

@@ -82,7 +82,9 @@ class BuildContext:
     a single run. `digest` is ``sha256:<hex>`` over the sorted (path, mode, size, bytes) and the
     command: the same files give the same digest on any machine. `workdir` is where the command
     starts. `python` is the X.Y that the code needs, None where any will do; `imports` are the
-    modules that it needs and that do not travel.
+    modules that it needs and that do not travel, and `needs` the distributions that its command
+    does. `outputs` are what it leaves behind, as in `DeployRequest`: they come home though nobody
+    asks for them.
     """
 
     files: tuple[ContextFile, ...] = field(repr=False)
@@ -91,6 +93,8 @@ class BuildContext:
     workdir: str = field(default=PREFIX.rstrip("/"), kw_only=True)
     python: str | None = field(default=None, kw_only=True)
     imports: tuple[Import, ...] = field(default=(), kw_only=True)
+    outputs: tuple[str, ...] = field(default=(), kw_only=True)
+    needs: tuple[str, ...] = field(default=(), kw_only=True)
 
     @property
     def size(self) -> int:

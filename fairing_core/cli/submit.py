@@ -31,6 +31,10 @@ _ORDER = (
           "backends` lists backends)."),
     argument("-i", "--input", dest="inputs", action="append", default=[], metavar="PATH",
              help="A file, folder or glob that travels too."),
+    argument("--preprocessor", metavar="NAME", help="How it is packaged (default: "
+             "FAIRING_PREPROCESSOR, else by what it is), e.g. full_notebook."),
+    pairs("--preprocessor-option", dest="preprocessor_options", help="An option of the "
+          "preprocessor, as JSON or as text: parameters='{\"epochs\": 3}'."),
     argument("--allow-secrets", action="append", default=[], metavar="PATTERN",
              help="Files that may travel though they look like secrets."),
     pairs("-e", "--env", dest="environment", help="An environment variable of the program."),
@@ -165,9 +169,11 @@ def _ordered(given: Namespace) -> TrainJob:
         pod_spec_mutators=[k8s_utils.add_env(given.environment)] if given.environment else None,
         args=positional,
         kwargs=keywords,
-        preprocessor_options=(
-            {"allow_secrets": given.allow_secrets} if given.allow_secrets else None
-        ),
+        preprocessor=given.preprocessor,
+        preprocessor_options={
+            **({"allow_secrets": given.allow_secrets} if given.allow_secrets else {}),
+            **_values(given.preprocessor_options),
+        },
         builder=given.builder,
         builder_options=_values(given.builder_options),
         deployer_options=_values(given.deployer_options),

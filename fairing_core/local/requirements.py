@@ -41,9 +41,29 @@ def check(context: BuildContext) -> None:
             f"Python {context.python}, or name a backend that builds images",
             lacking=(f"python=={context.python}.*",),
         )
+    _check_needed(context.needs)
     files = {file.destination: file for file in context.files}
     if FILE in files:
         _check_packages(files)
+
+
+def _check_needed(names: Iterable[str]) -> None:
+    """What the command itself needs."""
+    import importlib.metadata
+
+    lacking = []
+    for name in names:
+        try:
+            importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            lacking.append(name)
+    if lacking:
+        raise errors.MissingRequirements(
+            f"the local backend runs the code with {sys.executable}, which lacks "
+            f"{', '.join(lacking)}. Install it with: "
+            f"{shlex.join([sys.executable, '-m', 'pip', 'install', *lacking])}",
+            lacking=tuple(lacking),
+        )
 
 
 def _check_packages(files: Mapping[str, ContextFile]) -> None:

@@ -30,6 +30,8 @@ def pack(
     root: str | None = None,
     allow_secrets: Sequence[str] = (),
     imports: Sequence[Import] = (),
+    outputs: Sequence[str] = (),
+    needs: Sequence[str] = (),
 ) -> BuildContext:
     """`files` and `command` as one value: sorted, checked, and named by their digest.
 
@@ -43,6 +45,8 @@ def pack(
         root: the folder that `allow_secrets` starts at.
         allow_secrets: files and patterns that may travel though they look like secrets.
         imports: the modules that the code needs, and that are not among `files`.
+        outputs: what it leaves behind.
+        needs: the distributions that the command itself needs.
 
     Raises:
         SecretFile: a file looks like a secret.
@@ -67,6 +71,8 @@ def pack(
         workdir=workdir,
         python=python,
         imports=tuple(imports),
+        outputs=tuple(outputs),
+        needs=tuple(needs),
     )
 
 

@@ -39,6 +39,16 @@ def cells(prefix: str) -> Iterator[ContextFile]:
         yield _ours(_RUNTIME / name, f"{prefix}{CORE}/runtime/{name}")
 
 
+def notebook_run(prefix: str, wanted: str) -> tuple[ContextFile, ContextFile]:
+    """What runs a whole notebook, and `wanted`, which says how."""
+    content = wanted.encode()
+    beside = f"{prefix}{CORE}/notebook.json"
+    return (
+        _ours(_RUNTIME / "notebook_run.py", f"{prefix}{CORE}/notebook_run.py"),
+        ContextFile(beside, content, size=len(content), reason="runtime"),
+    )
+
+
 def answers(
     prefix: str, files: Sequence[ContextFile], names: Iterable[str] = ()
 ) -> Iterator[ContextFile]:
