@@ -20,6 +20,7 @@ import websocket
 BASE_URL = "/user/ada/"
 PATIENCE = 30.0
 PLAIN = ("jupyter_server",)
+LAB = ("jupyterlab",)
 _EXTENSIONS = ("jupyterlab", "jupyter_lsp", "jupyter_server_terminals", "notebook_shim")
 
 
@@ -127,10 +128,8 @@ class Jupyter:
 
     def stop(self) -> None:
         """Ends it and its kernels."""
-        for session in self.ask("GET", "sessions"):
-            self.ask("DELETE", f"sessions/{session['id']}")
         for kernel in self._open:
-            kernel.channels.close()
+            kernel.channels.shutdown()
         self.process.terminate()
         self.process.wait(timeout=20)
 

@@ -124,19 +124,27 @@ def test_what_ran_and_was_not_saved_is_told_with_the_time_of_the_save(jupyter: J
     assert kernel.run(UNSAVED).strip() == "None"
 
 
-@pytest.mark.parametrize("option", ["--inject-paths", "--inject-input-path"])
-def test_papermill_tells_its_output_which_has_the_parameters_or_its_input(
-    option: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("option", "wanted", "warned"),
+    [
+        (["--inject-paths"], "out.ipynb", False),
+        (["--inject-input-path"], "in.ipynb", True),
+        ([], "NotebookNotFound", False),
+    ],
+)
+def test_papermill_tells_its_output_which_has_the_parameters_or_its_input_or_nothing(
+    option: list[str], wanted: str, warned: bool, tmp_path: Path
 ) -> None:
     notebooks.write(tmp_path / "in.ipynb", ASK)
     environ = {
         **os.environ,
         "HOME": str(tmp_path),
+        # As where a notebook starts papermill; it is not this kernel's name.
         "JPY_SESSION_NAME": str(notebooks.write(tmp_path / "outer.ipynb", "")),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
     done = subprocess.run(
-        [sys.executable, "-m", "papermill", option, "in.ipynb", "out.ipynb", "--log-output"],
+        [sys.executable, "-m", "papermill", *option, "in.ipynb", "out.ipynb"],
         cwd=tmp_path,
         env=environ,
         capture_output=True,
@@ -145,32 +153,7 @@ def test_papermill_tells_its_output_which_has_the_parameters_or_its_input(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    wanted = "out.ipynb" if option == "--inject-paths" else "in.ipynb"
-    assert str(tmp_path / wanted) in (tmp_path / "out.ipynb").read_text()
-    warned = "parameters don't travel" in (tmp_path / "out.ipynb").read_text()
-    assert warned == (option == "--inject-input-path")
-
-
-def test_a_kernel_that_no_server_started_does_not_take_another_notebooks_name(
-    tmp_path: Path,
-) -> None:
-    notebooks.write(tmp_path / "inner.ipynb", ASK)
-    environ = {
-        **os.environ,
-        "HOME": str(tmp_path),
-        "JPY_SESSION_NAME": str(notebooks.write(tmp_path / "outer.ipynb", "")),
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "papermill", "inner.ipynb", "out.ipynb"],
-        cwd=tmp_path,
-        env=environ,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    told = (tmp_path / "out.ipynb").read_text()
-    assert "NotebookNotFound" in told
-    assert "no Jupyter Server started this kernel" in told
+    answer = (tmp_path / "out.ipynb").read_text()
+    assert (wanted if wanted == "NotebookNotFound" else f"{tmp_path / wanted}") in answer
+    assert ("parameters don't travel" in answer) == warned
+    assert ("no Jupyter Server started this kernel" in answer) == (not option)
