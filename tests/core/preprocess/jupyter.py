@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -22,6 +23,21 @@ PATIENCE = 30.0
 PLAIN = ("jupyter_server",)
 LAB = ("jupyterlab",)
 _EXTENSIONS = ("jupyterlab", "jupyter_lsp", "jupyter_server_terminals", "notebook_shim")
+_SETTINGS: dict[tuple[str, ...], dict[str, Any]] = {
+    PLAIN: {
+        "jupyter_server_config.json": {
+            "ServerApp": {"jpserver_extensions": dict.fromkeys(_EXTENSIONS, False)}
+        }
+    },
+    LAB: {
+        "jupyter_lab_config.json": {
+            "LabApp": {
+                "check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
+                "news_url": None,
+            }
+        }
+    },
+}
 
 
 @dataclass
@@ -100,11 +116,9 @@ class Jupyter:
             **self.environ,
         }
         self.home.mkdir(exist_ok=True)
-        if self.program == PLAIN:
-            settings = self.home / "config" / "jupyter_server_config.json"
-            settings.parent.mkdir()
-            off = {"ServerApp": {"jpserver_extensions": dict.fromkeys(_EXTENSIONS, False)}}
-            settings.write_text(json.dumps(off))
+        (self.home / "config").mkdir()
+        for name, settings in _SETTINGS[self.program].items():
+            (self.home / "config" / name).write_text(json.dumps(settings))
         self.log = self.home / "server.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
@@ -117,21 +131,31 @@ class Jupyter:
                 start_new_session=True,
             )
         end = time.monotonic() + PATIENCE
-        while not (there := sorted(self.runtime.glob("jpserver-*.json"))):
+        while not self._answers():
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < end, self.log.read_text()
             time.sleep(0.05)
-        self.file = there[0]
-        while not (text := self.file.read_text()):
-            time.sleep(0.05)
-        self.port = int(json.loads(text)["port"])
 
     def stop(self) -> None:
         """Ends it and its kernels."""
         for kernel in self._open:
             kernel.channels.shutdown()
-        self.process.terminate()
-        self.process.wait(timeout=20)
+        self.ask("POST", "shutdown")
+        try:
+            self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()  # kernels end when it is gone
+            self.process.wait()
+
+    def _answers(self) -> bool:
+        """Whether it has told of itself, which it does before it listens, and listens."""
+        for file in self.runtime.glob("jpserver-*.json"):
+            with contextlib.suppress(ValueError, OSError):
+                self.file = file
+                self.port = int(json.loads(self.file.read_text())["port"])
+                self.ask("GET", "status")
+                return True
+        return False
 
     @property
     def runtime(self) -> Path:
