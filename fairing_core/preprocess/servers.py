@@ -52,7 +52,7 @@ class Server:
 
 def notebook(kernel: str, folders: Iterable[Path]) -> Path | str:
     """The notebook of the kernel with that id, or why no server told it."""
-    servers = list(_running(folders))
+    servers = list(running(folders))
     if not servers:
         return "no Jupyter Server runs on this machine as this user"
     faults = []
@@ -92,7 +92,7 @@ class _Refused(Exception):
     """A server didn't answer, or not what was asked."""
 
 
-def _running(folders: Iterable[Path]) -> Iterator[Server]:
+def running(folders: Iterable[Path]) -> Iterator[Server]:
     """Servers of this machine; the one that started this kernel, then the newest, first."""
     files = {file for folder in folders for pattern in _PATTERNS for file in folder.glob(pattern)}
     found = [server for file in sorted(files) if (server := _read(file)) and _lives(server.pid)]
