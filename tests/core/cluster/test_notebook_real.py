@@ -101,6 +101,7 @@ def test_in_a_browser_all_cells_are_run_edited_saved_and_run_again(
     browser.type(CONTROL + "s")
     run_all(browser)
     second = browser.wait_for("trained at 0.2 in True", ".jp-Notebook", seconds=SECONDS)
+    browser.wait_for("| Idle", STATUS, seconds=SECONDS)
     assert "trained at 0.1" not in second
     assert "saved last" not in second
     assert len(list_runs(backend="kubernetes")) == 2
