@@ -19,7 +19,7 @@ from typing import Any
 import websocket
 
 BASE_URL = "/user/ada/"
-PATIENCE = 30.0
+PATIENCE = 60.0
 PLAIN = ("jupyter_server",)
 LAB = ("jupyterlab",)
 _EXTENSIONS = ("jupyterlab", "jupyter_lsp", "jupyter_server_terminals", "notebook_shim")
@@ -132,18 +132,20 @@ class Jupyter:
             )
         end = time.monotonic() + PATIENCE
         while not self._answers():
-            assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < end, self.log.read_text()
+            if self.process.poll() is not None or time.monotonic() > end:
+                self.process.kill()
+                self.process.wait()
+                raise AssertionError(self.log.read_text())
             time.sleep(0.05)
 
     def stop(self) -> None:
         """Ends it and its kernels."""
         for kernel in self._open:
             kernel.channels.shutdown()
-        self.ask("POST", "shutdown")
         try:
+            self.ask("POST", "shutdown")
             self.process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
+        finally:
             self.process.kill()  # kernels end when it is gone
             self.process.wait()
 
