@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
@@ -71,6 +70,7 @@ class Kernel:
             )
         )
         output = []
+        self.channels.settimeout(seconds)
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             told = json.loads(self.channels.recv())
@@ -93,9 +93,7 @@ class Jupyter:
     root: Path
     home: Path
     token: str = field(default_factory=lambda: secrets.token_hex(16))
-    environ: Mapping[str, str] = field(default_factory=dict)
     program: tuple[str, ...] = PLAIN
-    options: tuple[str, ...] = ()
     _open: list[Kernel] = field(default_factory=list)
 
     def start(self) -> None:
@@ -113,7 +111,6 @@ class Jupyter:
             "JUPYTER_DATA_DIR": str(self.home / "data"),
             "IPYTHONDIR": str(self.home / "ipython"),
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-            **self.environ,
         }
         self.home.mkdir(exist_ok=True)
         (self.home / "config").mkdir()
@@ -122,7 +119,7 @@ class Jupyter:
         self.log = self.home / "server.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [*command, *self.options],
+                command,
                 cwd=self.home,
                 env=environ,
                 stdin=subprocess.DEVNULL,
