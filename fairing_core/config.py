@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, TypeVar, 
 
 from fairing_core.interfaces import Builder, Deployer, Preprocessor, RunHandle
 from fairing_core.jobs import as_outputs, as_source, folder_of, inside_run
+from fairing_core.preprocess.current import is_notebook
 from fairing_core.types import PodPatch, Source
 
 if TYPE_CHECKING:
@@ -100,9 +101,7 @@ class Config:
         target = said.get("function_obj")
         if name == "function" or target is not None:
             source = Source("function", target)
-        elif name in _NOTEBOOKS or (
-            name is None and ("notebook_file" in options or _in_notebook())
-        ):
+        elif name in _NOTEBOOKS or (name is None and ("notebook_file" in options or is_notebook())):
             source = Source("notebook", _notebook(options))
         else:
             executable = options.get("executable")
@@ -183,19 +182,6 @@ def _notebook(options: Mapping[str, Any]) -> Path:
     from fairing_core.preprocess.current import current_notebook
 
     return current_notebook()
-
-
-def _in_notebook() -> bool:
-    import sys
-
-    kernel = sys.modules.get("ipykernel")
-    if kernel is None:
-        return False
-    try:
-        kernel.get_connection_info()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _inert() -> Any:

@@ -28,6 +28,7 @@ scripts can tell faults apart::
     │   ├── InvalidDestination           95
     │   ├── InvalidNotebook             117   no notebook, an old one, or one of another language
     │   │   └── InvalidCell             118   a cell that is no Python, or that no job can run
+    │   ├── NotebookNotFound            119   which notebook runs now is not known
     │   └── SecretFile                  116
     ├── ImageError                       96   a base image that can't be built on
     │   ├── InvalidReference             97   no image's name
@@ -238,6 +239,12 @@ class SecretFile(InputError):
     def __init__(self, message: str, *, paths: tuple[str, ...]) -> None:
         super().__init__(message)
         self.paths = paths
+
+
+class NotebookNotFound(InputError, LookupError):
+    """Which notebook runs now is not known, or it is no file on this machine."""
+
+    exit_code = 119
 
 
 class InvalidNotebook(InputError):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from fairing_core import errors, log
 from fairing_core.preprocess import filters, ipynb, magics
+from fairing_core.preprocess.current import is_notebook
 from fairing_core.preprocess.imports import names_in
 
 logger = log.named(__name__)
@@ -35,7 +36,9 @@ def cells_of(path: str, chosen_by: Iterable[filters.Filter]) -> Cells:
         EmptyEntry: there is no code in it.
         InputError: it can't be read, or a filter fails.
     """
-    document, numbers = filters.filtered(ipynb.load(path), path, chosen_by)
+    saved = ipynb.load(path)
+    _tell_of_unsaved(path, saved)
+    document, numbers = filters.filtered(saved, path, chosen_by)
     notebook = ipynb.parse(document, path, numbers)
     converted = [(cell.number, magics.convert(cell.source)) for cell in _chosen(notebook)]
     title = os.path.basename(path)
@@ -136,6 +139,14 @@ def _syntax(text: str, below: int) -> Iterator[tuple[int, str]]:
         yield line + below, f"{type(exc).__name__}: {exc.msg}{shown}"
     except (ValueError, RecursionError, MemoryError) as exc:  # a NUL, half a character, depth
         yield below + 1, f"no Python: {exc}"
+
+
+def _tell_of_unsaved(path: str, saved: Mapping[str, object]) -> None:
+    if is_notebook():
+        from fairing_core.preprocess.unsaved import unsaved
+
+        if warning := unsaved(path, saved):
+            logger.warning("%s", warning)
 
 
 def _tell_of_dropped(title: str, cells: Cells) -> None:

@@ -77,7 +77,8 @@ class NotebookPreprocessor:
         Raises:
             InvalidNotebook: it is no notebook, or one of an old format or another language.
             InvalidCell: a cell is no Python, or does what no job can; names all such cells.
-            EmptyEntry: no cell is left to run, or the notebook that runs now is not known.
+            EmptyEntry: no cell is left to run.
+            NotebookNotFound: it is the one that runs now, and which that is is not known.
             InputError: a file can't travel; the subclass says why.
         """
         if source.kind != "notebook":

@@ -173,6 +173,7 @@ _ERRORS = {
     "InvalidDestination": "InputError",
     "InvalidNotebook": "InputError",
     "InvalidCell": "InvalidNotebook",
+    "NotebookNotFound": "InputError LookupError",
     "SecretFile": "InputError",
     "ImageError": "FairingError ValueError",
     "InvalidReference": "ImageError",

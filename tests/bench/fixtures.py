@@ -19,6 +19,7 @@ import pytest
 
 from tests.bench import aws as amazon
 from tests.bench import bases, buildah, kaniko, machine, parts, podman, registry
+from tests.bench import browser as chromium
 from tests.bench.base_pip import LAYOUT as WITH_PIP
 from tests.bench.bases import Base
 from tests.bench.bench import Bench
@@ -57,6 +58,7 @@ PARTS = {
     "gcs": "gcs",
     "gcp": "gcp-metadata",
     "google_registry": "registry-google",
+    "browser": "browser",
 }
 """Which part a fixture asks for."""
 
@@ -240,6 +242,14 @@ def podman_engine(bench: Bench) -> Iterator[DockerClient]:
 def judges(bench: Bench, tmp_path: Path) -> Judges:
     """`crane` and `skopeo`, to judge what is in a registry."""
     return Judges(bench, tmp_path / "judges")
+
+
+@pytest.fixture
+def browser(bench: Bench) -> Iterator[chromium.Browser]:
+    """A window of a headless Chromium, without a past."""
+    require(bench, PARTS["browser"])
+    with chromium.window(bench) as found:
+        yield found
 
 
 def require(bench: Bench, part: str) -> None:

@@ -6,6 +6,7 @@ from tests.bench import (
     aws,
     base_pip,
     bases,
+    browser,
     buildah,
     docker,
     gcs,
@@ -34,6 +35,7 @@ PARTS: tuple[Part, ...] = (
     google.METADATA,
     gcs.GCS,
     google_registry.REGISTRY,
+    browser.BROWSER,
 )
 """In the order that `status` shows them in."""
 

@@ -199,7 +199,7 @@ def test_the_file_may_be_an_option(notebook: Path) -> None:
 
 
 def test_where_no_notebook_is_known_the_error_says_how_to_name_one(project: Project) -> None:
-    with pytest.raises(errors.EmptyEntry, match="notebook_file="):
+    with pytest.raises(errors.NotebookNotFound, match="notebook_file="):
         FullNotebookPreprocessor().preprocess(Source("notebook"))
     with pytest.raises(errors.EmptyEntry, match="name is empty"):
         FullNotebookPreprocessor(notebook_file="").preprocess(Source("notebook"))
