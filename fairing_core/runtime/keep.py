@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 SIGN = "\x1e[fairing: "
 STORE = "FAIRING_STORE_URL"
+_OWN = (STORE, "FAIRING_RUN_UID", "FAIRING_OUTPUTS", "FAIRING_KEEP", "FAIRING_TIMEOUT")
 BUNDLE = b"fairing outputs 1 "  # then the length of the index, a line end, the index, and the files
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # a shell's
 _ROOMS = ("/tmp", "/dev/shm", ".")  # noqa: S108 - the container is nobody else's; after TMPDIR
@@ -73,7 +74,7 @@ class _Run:
     def whole(self, command: list[str]) -> int:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
             signal.signal(number, self._hand_on)
-        environment = {key: value for key, value in os.environ.items() if key != STORE}
+        environment = {key: value for key, value in os.environ.items() if key not in _OWN}
         if os.environ.get("FAIRING_RESULT") and _made_room():
             environment["FAIRING_RESULT_LARGE"] = os.path.join(_room(), "result.json")
         _say("the program starts")

@@ -153,6 +153,13 @@ def test_files_folders_patterns_and_what_lies_elsewhere(
     assert sorted(found) == sorted(["one.txt", "two.txt", "runs/a", "runs/deep/b", elsewhere])
 
 
+def test_the_program_sees_nothing_of_its_keepers_variables(container: Container) -> None:
+    code = "import os; print([name for name in os.environ if name.startswith('FAIRING_')])"
+    more = {"FAIRING_TIMEOUT": "600", "FAIRING_RUN_UID": "u-1", "FAIRING_RUNTIME": "1"}
+    said, _ = container.start(code, keep=1, **more).communicate(timeout=30)
+    assert said.splitlines()[-1] == b"['FAIRING_RUNTIME']"
+
+
 def test_the_exit_code_of_a_signal_is_a_shells(container: Container) -> None:
     run = container.start("import os; os.kill(os.getpid(), 9)")
     run.communicate(timeout=20)
