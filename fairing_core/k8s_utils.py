@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from fairing_core import errors, limits
+from fairing_core.cluster.expansion import literal
 from fairing_core.types import PodPatch
 
 _VOLUMES: Mapping[str, tuple[str, str]] = {
@@ -102,7 +103,7 @@ def mounting_pvc(pvc_name: str, pvc_mount_path: str = "/mnt") -> Mutator:
 
 
 def add_env(env_vars: Mapping[str, str]) -> Mutator:
-    """Environment variables for the main container.
+    """Environment variables for the main container, which is given them as they are.
 
     Raises:
         InvalidArgument: a name or value that no process can be given.
@@ -112,7 +113,7 @@ def add_env(env_vars: Mapping[str, str]) -> Mutator:
         if not isinstance(name, str) or not isinstance(value, str):
             raise errors.InvalidArgument(f"add_env: {name!r} must be a text, and so must its value")
         limits.check_variable(name, value)
-    env = [{"name": name, "value": value} for name, value in env_vars.items()]
+    env = [{"name": name, "value": literal(value)} for name, value in env_vars.items()]
     return Mutator(container={"env": env}, origin="add_env")
 
 

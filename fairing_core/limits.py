@@ -35,6 +35,21 @@ def check_argument(text: str, what: str) -> None:
         )
 
 
+def check_utf8(text: str, what: str) -> None:
+    """Refuses what an API that speaks JSON would garble; `what` names it in the error.
+
+    Raises:
+        InvalidArgument: it stands for bytes that are no UTF-8.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise errors.InvalidArgument(
+            f"{what} has at {exc.start} a byte that is no UTF-8, which can't be sent to a cluster; "
+            "pass it in a file (input_files=...), or as a function's argument"
+        ) from None
+
+
 def check_variable(name: str, value: str) -> None:
     """Refuses what can't be an environment variable.
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fairing_core import errors, limits
+from fairing_core.cluster.expansion import literal
 from fairing_core.types import PodPatch
 
 _RESOURCES = ("cpu", "memory", "gpu", "gpu_vendor", "requests", "limits")
@@ -39,7 +40,7 @@ def pod_patch(
         resources: ``{"cpu": 2, "memory": "4Gi", "gpu": 1}`` is asked for and is the limit, too;
             ``"requests"`` and ``"limits"`` say either by itself, in Kubernetes' own names. ``gpu``
             counts devices of ``gpu_vendor`` (``"nvidia"``).
-        env: variables of the main container.
+        env: variables of the main container, which is given them as they are.
         secrets: variables whose values stay in the cluster: ``{"TOKEN": "secret-name/key"}``.
         volumes: by mount path, ``{"pvc": NAME}``, ``{"secret": NAME}``, ``{"config_map": NAME}``,
             ``{"empty_dir": SIZE or None}``, ``{"shm": SIZE}`` (in memory, as ``/dev/shm`` is) or
@@ -123,7 +124,7 @@ def _env(env: Mapping[str, str] | None) -> Iterable[dict[str, Any]]:
                 f"env: {name} is {type(value).__name__}; a variable's value is a text"
             )
         limits.check_variable(name, value)
-        yield {"name": name, "value": value}
+        yield {"name": name, "value": literal(value)}
 
 
 def _secrets(secrets: Mapping[str, str] | None) -> Iterable[dict[str, Any]]:

@@ -22,6 +22,7 @@ END = b"\x1e[fairing: the program has ended"
 """What the keeper writes to both streams, before a program's own and after it
 (`fairing_core.runtime.keep`)."""
 
+_STARTS = START + b"\n"
 _SECOND = len("2026-11-24T04:00:00")
 _LATE = 1  # seconds
 
@@ -32,7 +33,7 @@ class Line(NamedTuple):
     time: str
     text: bytes
     is_first: bool = False
-    """Whether it is the keeper's, before the program's own."""
+    """Whether its keeper says in it that the program starts."""
     is_last: bool = False
     """Whether the program has ended with it, on this stream, though its container goes on."""
 
@@ -60,8 +61,11 @@ def _line(raw: bytes) -> Line:
     if not _TIME.fullmatch(moment):
         # The kubelet's own word, of a log that it has deleted.
         return gap(raw.decode("utf-8", "replace").strip())
+    # A node writes a long line in parts, and what comes on the other stream may be between two.
+    if text.endswith(_STARTS):
+        return Line(moment.decode("ascii"), text[: -len(_STARTS)], is_first=True)
     text, end, _ = text.partition(END)
-    return Line(moment.decode("ascii"), text, text.startswith(START), bool(end))
+    return Line(moment.decode("ascii"), text, is_last=bool(end))
 
 
 class Place:

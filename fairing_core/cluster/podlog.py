@@ -182,8 +182,8 @@ class PodLog:
         if line.is_last:
             self._ends += 1
             self.has_ended = self._ends == _STREAMS
-            if line.text:
-                yield line
+        if line.text:
+            yield line
 
     def _earlier(self, first: int, restarts: int) -> Iterator[Line]:
         """What the container before this one wrote; those before that one are gone."""

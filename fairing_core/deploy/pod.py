@@ -10,6 +10,7 @@ from typing import Any
 from fairing_core import errors, limits
 from fairing_core.cluster import labels as labels_of
 from fairing_core.cluster import patches
+from fairing_core.cluster.expansion import expanded, literal
 from fairing_core.types import DeployRequest, PodPatch
 
 RESULT = "/dev/termination-log"
@@ -55,6 +56,7 @@ def pod_template(
         raise errors.EmptyEntry(f"{request.name} has no command; name a file or a function to run")
     for number, argument in enumerate((*request.command, *request.args)):
         limits.check_argument(argument, f"argument {number}")
+        limits.check_utf8(argument, f"argument {number}")
     env = {"FAIRING_RUNTIME": "1", "PYTHONUNBUFFERED": "1"}
     keeper = _keeper(request)
     if request.returns:
@@ -64,21 +66,24 @@ def pod_template(
         if timeout is not None:
             env["FAIRING_TIMEOUT"] = f"{timeout:g}"
     if request.outputs:
-        env["FAIRING_OUTPUTS"] = json.dumps(request.outputs)
+        env["FAIRING_OUTPUTS"] = literal(json.dumps(request.outputs))
+    command = [*keeper, "run", *request.command] if keeper else request.command
     main = {
         "name": container,
         "image": request.image,
-        "command": [*keeper, "run", *request.command] if keeper else [*request.command],
+        "command": [literal(word) for word in command],
         "workingDir": request.workdir,
         "env": [{"name": name, "value": value} for name, value in env.items()],
     }
     if request.args:
-        main["args"] = list(request.args)
+        main["args"] = [literal(word) for word in request.args]
     folding = [_security(request), *request.patches, own]
     bare = {"restartPolicy": "Never", **deadline(timeout), "containers": [main]}
     spec = patches.fold(bare, folding)
     for entry in spec["containers"][0].get("env", ()):
-        limits.check_variable(entry["name"], str(entry.get("value", "")))
+        value = expanded(str(entry.get("value", "")), {})
+        limits.check_variable(entry["name"], value)
+        limits.check_utf8(value, f"the variable {entry['name']!r}")
     return {
         "metadata": {
             "labels": {**_united(request.patches, "labels"), **labels},

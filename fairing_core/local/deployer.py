@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fairing_core import errors, limits, log, names
+from fairing_core.cluster.expansion import expanded
+from fairing_core.cluster.knobs import pod_patch
 from fairing_core.local import files, places
 from fairing_core.local.handle import LocalRun
 from fairing_core.local.launch import launch
@@ -97,8 +99,7 @@ class LocalDeployer:
         self._patches = tuple(one for one in pod_spec_mutators if isinstance(one, PodPatch))
         self._mutators = tuple(one for one in pod_spec_mutators if not isinstance(one, PodPatch))
         if env:
-            given = [{"name": name, "value": value} for name, value in env.items()]
-            self._patches += (PodPatch(container={"env": given}),)
+            self._patches += (pod_patch(env=env),)
         self._home = home
         self._grace = grace
         self._job_name = job_name
@@ -218,7 +219,7 @@ def _environment(patches: Sequence[PodPatch]) -> dict[str, str]:
                 raise errors.InvalidArgument(
                     f"the variable {entry['name']} must be text, not {type(value).__name__}"
                 )
-            entries[entry["name"]] = value
+            entries[entry["name"]] = expanded(value, entries)
     return entries
 
 

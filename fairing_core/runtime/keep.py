@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 SIGN = "\x1e[fairing: "
 STORE = "FAIRING_STORE_URL"
+_OWN = (STORE, "FAIRING_RUN_UID", "FAIRING_OUTPUTS", "FAIRING_KEEP", "FAIRING_TIMEOUT")
 BUNDLE = b"fairing outputs 1 "  # then the length of the index, a line end, the index, and the files
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # a shell's
 _ROOMS = ("/tmp", "/dev/shm", ".")  # noqa: S108 - the container is nobody else's; after TMPDIR
@@ -73,7 +74,7 @@ class _Run:
     def whole(self, command: list[str]) -> int:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
             signal.signal(number, self._hand_on)
-        environment = {key: value for key, value in os.environ.items() if key != STORE}
+        environment = _programs_own()
         if os.environ.get("FAIRING_RESULT") and _made_room():
             environment["FAIRING_RESULT_LARGE"] = os.path.join(_room(), "result.json")
         _say("the program starts")
@@ -181,6 +182,21 @@ class _Run:
             if began - timeout < made < began:  # else it is not of this pod
                 began = made
         return began + timeout - min(_MARGIN[0], timeout * _MARGIN[1])
+
+
+def _programs_own() -> dict[str, str]:
+    """The container's variables, without those that are for the keeper."""
+    found = {key: value for key, value in os.environ.items() if key not in _OWN}
+    with contextlib.suppress(OSError):
+        # Where there is no locale, Python has set one of its own (PEP 538).
+        with open("/proc/self/environ", "rb") as file:
+            given = file.read().split(b"\0")
+        found.pop("LC_CTYPE", None)
+        name = b"LC_CTYPE="
+        for item in given:
+            if item.startswith(name):
+                found["LC_CTYPE"] = os.fsdecode(item[len(name) :])
+    return found
 
 
 def _say(told: str) -> None:

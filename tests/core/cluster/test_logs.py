@@ -141,6 +141,13 @@ def test_what_the_keeper_says_is_not_the_programs(api: Api) -> None:
     assert "".join(run.logs(follow=True)) == "one\nhalflate\n"
 
 
+def test_what_the_keeper_says_between_two_parts_of_a_long_line_is_not_the_programs(
+    api: Api,
+) -> None:
+    run = kept(api, START, b"long" + START, b"er\n", b"the la" + END, b"st\n", END)
+    assert "".join(run.logs()) == "longer\nthe last\n"
+
+
 def test_a_log_without_its_beginning_has_a_gap_line_first(api: Api) -> None:
     run = kept(api, b"two\n", b"three\n", END, END)
     gap, *rest = run.logs()

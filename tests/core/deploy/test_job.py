@@ -83,6 +83,45 @@ def test_the_job_is_whole() -> None:
     }
 
 
+DOLLARS = "$(HOME) $$ $é $HOME $"
+DOUBLED = "$$(HOME) $$$ $$é $HOME $"
+
+
+def test_what_kubernetes_would_expand_is_written_so_that_it_does_not() -> None:
+    container = main_of(
+        JobDeployer(env={"A": DOLLARS}),
+        command=("python", "/app/$(x).py"),
+        args=("$(A)", DOLLARS),
+        patches=(k8s_utils.add_env({"B": DOLLARS}),),
+        outputs=("$(x).txt",),
+        keeper="/app/keep.py",
+    )
+    assert container["command"][-1] == "/app/$$(x).py"
+    assert container["args"] == ["$$(A)", DOUBLED]
+    values = {one["name"]: one["value"] for one in container["env"]}
+    assert (values["A"], values["B"]) == (DOUBLED, DOUBLED)
+    assert values["FAIRING_OUTPUTS"] == '["$$(x).txt"]'
+
+
+def test_a_patch_may_refer_to_variables_as_kubernetes_does() -> None:
+    env = [{"name": "URL", "value": "http://$(HOST)/"}]
+    container = main_of(patches=(PodPatch(container={"env": env}),))
+    assert env[0] in container["env"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"args": ("fine", "\udcff")},
+        {"command": ("python", "/app/\udcff.py")},
+        {"patches": (k8s_utils.add_env({"A": "\udcff"}),)},
+    ],
+)
+def test_bytes_that_are_no_utf8_are_refused(more: Any) -> None:
+    with pytest.raises(errors.InvalidArgument, match="no UTF-8"):
+        job_of(**more)
+
+
 def test_rendering_is_pure_and_the_same_each_time() -> None:
     deployer = JobDeployer(labels={"team": "ml"}, env={"A": "1"})
     asked = request(patches=(k8s_utils.add_env({"B": "2"}),))

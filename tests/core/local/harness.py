@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fairing_core.cluster.expansion import literal
 from fairing_core.local import LocalBackend
 from fairing_core.local.handle import LocalRun
 from fairing_core.local.runs import LocalRuns
@@ -42,7 +43,9 @@ def context_of(*files: ContextFile, command: tuple[str, ...] = PYTHON, **more: A
 
 def env_patch(values: Mapping[str, str]) -> PodPatch:
     return PodPatch(
-        container={"env": [{"name": name, "value": value} for name, value in values.items()]}
+        container={
+            "env": [{"name": name, "value": literal(value)} for name, value in values.items()]
+        }
     )
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fairing_core import errors
 from fairing_core.limits import ARGUMENT as ARGUMENT_LIMIT
-from fairing_core.types import RunStatus
+from fairing_core.types import PodPatch, RunStatus
 from tests.core.local.harness import Local, env_patch, file_of
 
 # Any bytes but NUL, as Python spells them: what is no UTF-8 comes as lone surrogates.
@@ -111,9 +111,16 @@ def test_a_refused_value_is_not_shown(local: Local) -> None:
 
 
 def test_a_variable_that_is_no_text_is_refused(local: Local) -> None:
-    number: Any = 3
+    patch = PodPatch(container={"env": [{"name": "EPOCHS", "value": 3}]})
     with pytest.raises(errors.InvalidArgument, match="EPOCHS must be text, not int"):
-        local.submit("pass", patches=(env_patch({"EPOCHS": number}),))
+        local.submit("pass", patches=(patch,))
+
+
+def test_a_patch_says_what_kubernetes_would_make_of_it(local: Local) -> None:
+    given = {"T_A": "a", "T_B": "$(T_A) $$(T_A) $(T_NONE)"}
+    env = [{"name": name, "value": value} for name, value in given.items()]
+    found = _out(local, VARIABLES, patches=(PodPatch(container={"env": env}),))
+    assert found == b"T_A=a\0T_B=a $(T_A) $(T_NONE)"
 
 
 def test_too_many_arguments_are_refused_and_leave_nothing(local: Local) -> None:

@@ -153,6 +153,25 @@ def test_files_folders_patterns_and_what_lies_elsewhere(
     assert sorted(found) == sorted(["one.txt", "two.txt", "runs/a", "runs/deep/b", elsewhere])
 
 
+def test_the_program_sees_nothing_of_its_keepers_variables(container: Container) -> None:
+    code = "import os; print([name for name in os.environ if name.startswith('FAIRING_')])"
+    more = {"FAIRING_TIMEOUT": "600", "FAIRING_RUN_UID": "u-1", "FAIRING_RUNTIME": "1"}
+    said, _ = container.start(code, keep=1, **more).communicate(timeout=30)
+    assert said.splitlines()[-1] == b"['FAIRING_RUNTIME']"
+
+
+@pytest.mark.parametrize(
+    ("given", "seen"), [({}, "unset"), ({"LC_CTYPE": "C.UTF-8"}, "C.UTF-8"), ({"LC_CTYPE": ""}, "")]
+)
+def test_the_program_sees_the_locale_that_the_container_has(
+    container: Container, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], seen: str
+) -> None:
+    for name in ("LANG", "LC_ALL", "LC_CTYPE"):
+        monkeypatch.delenv(name, raising=False)
+    run = container.start_command(["sh", "-c", "echo ${LC_CTYPE-unset}"], keep=1, **given)
+    assert run.communicate(timeout=30)[0].splitlines()[-1] == seen.encode()
+
+
 def test_the_exit_code_of_a_signal_is_a_shells(container: Container) -> None:
     run = container.start("import os; os.kill(os.getpid(), 9)")
     run.communicate(timeout=20)
