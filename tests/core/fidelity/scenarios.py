@@ -180,6 +180,6 @@ SCENARIOS = (
     *(_function(f"fails: {how}", "fail", _raised(row), how) for how, row in {
         "cause": "`__cause__`", "group": "an exception group", "from None": "`from None`"}.items()),
     *(_function(f"ends by {how}", "ends", _whole(_ENDS[how]), how)
-      for how in ("3", "text", "_exit", "SIGKILL", "SIGABRT")),
+      for how in ("3", "text", "_exit", "SIGKILL", "SIGTERM", "SIGSEGV", "SIGABRT")),
     _function("is stopped", "waits", _whole(_STOPPED), is_stopped=True),
 )  # fmt: skip
