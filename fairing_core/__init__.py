@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from fairing_core.jobs import TrainJob as TrainJob
     from fairing_core.local import LocalBackend as LocalBackend
     from fairing_core.plans import Plan as Plan
-    from fairing_core.preprocess.filters import FilterIncludeCell as FilterIncludeCell
-    from fairing_core.preprocess.filters import FilterMagicCommands as FilterMagicCommands
+    from fairing_core.preprocess.notebooks.filters import FilterIncludeCell as FilterIncludeCell
+    from fairing_core.preprocess.notebooks.filters import FilterMagicCommands as FilterMagicCommands
     from fairing_core.runs import get_run as get_run
     from fairing_core.runs import list_runs as list_runs
     from fairing_core.types import Artifact as Artifact
@@ -74,7 +74,7 @@ _ROOMS = {
     "jobs": ("TrainJob",),
     "local": ("LocalBackend",),
     "plans": ("Plan",),
-    "preprocess.filters": ("FilterIncludeCell", "FilterMagicCommands"),
+    "preprocess.notebooks.filters": ("FilterIncludeCell", "FilterMagicCommands"),
     "runs": ("get_run", "list_runs"),
     "types": (
         "Artifact",

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, TypeVar, 
 
 from fairing_core.interfaces import Builder, Deployer, Preprocessor, RunHandle
 from fairing_core.jobs import as_outputs, as_source, folder_of, inside_run
-from fairing_core.preprocess.current import is_notebook
+from fairing_core.preprocess.notebooks.current import is_notebook
 from fairing_core.types import PodPatch, Source
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def _notebook(options: Mapping[str, Any]) -> Path:
     named = options.get("notebook_file")
     if named is not None:
         return Path(named)
-    from fairing_core.preprocess.current import current_notebook
+    from fairing_core.preprocess.notebooks.current import current_notebook
 
     return current_notebook()
 

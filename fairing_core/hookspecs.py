@@ -46,7 +46,7 @@ def fairing_register_backends() -> Mapping[str, type[BackendInterface]]:  # type
 
 @hookspec
 def fairing_register_preprocessors() -> Mapping[str, type[Preprocessor]]:  # type: ignore[empty-body]
-    """Preprocessors, by the name that ``set_preprocessor`` says (``python``, ``function``)."""
+    """Preprocessors, by the name that ``set_preprocessor`` says (``python``, ``notebook``, ...)."""
 
 
 @hookspec

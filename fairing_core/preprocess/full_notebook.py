@@ -20,7 +20,7 @@ from fairing_core.preprocess.inputs import PathLike
 from fairing_core.types import PREFIX, BuildContext, ContextFile, Import, Source
 
 if TYPE_CHECKING:
-    from fairing_core.preprocess import ipynb
+    from fairing_core.preprocess.notebooks import ipynb
 
 OUTPUT = "fairing_output_notebook.ipynb"
 """What the executed notebook is called (as in Fairing 1.0)."""
@@ -108,7 +108,7 @@ class FullNotebookPreprocessor:
             )
         import glob
 
-        from fairing_core.preprocess import ipynb
+        from fairing_core.preprocess.notebooks import ipynb
 
         path = self._path(source)
         root, title = os.path.split(path)
@@ -152,7 +152,7 @@ class FullNotebookPreprocessor:
     def _path(self, source: Source) -> str:
         named = source.target if isinstance(source.target, str | os.PathLike) else self._notebook
         if named is None:
-            from fairing_core.preprocess.current import current_notebook
+            from fairing_core.preprocess.notebooks.current import current_notebook
 
             named = current_notebook()
         text = os.fspath(named)
@@ -173,7 +173,7 @@ class FullNotebookPreprocessor:
 
 def _parsed(document: dict[str, Any], path: str) -> ipynb.Notebook:
     """Its cells, in whatever language they are; "" is Python's."""
-    from fairing_core.preprocess import ipynb
+    from fairing_core.preprocess.notebooks import ipynb
 
     try:
         return ipynb.parse(document, path)
@@ -185,7 +185,7 @@ def _parsed(document: dict[str, Any], path: str) -> ipynb.Notebook:
 
 def _imports(notebook: ipynb.Notebook, title: str) -> dict[str, str]:
     """The modules that cells may import; those of a cell that can't be read are not known."""
-    from fairing_core.preprocess import cells, magics
+    from fairing_core.preprocess.notebooks import cells, magics
 
     found: dict[str, str] = {}
     if notebook.language == "another":

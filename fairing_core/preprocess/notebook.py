@@ -18,7 +18,7 @@ from fairing_core.preprocess.inputs import PathLike
 from fairing_core.types import PREFIX, BuildContext, ContextFile, Source
 
 if TYPE_CHECKING:
-    from fairing_core.preprocess.filters import Filter
+    from fairing_core.preprocess.notebooks.filters import Filter
 
 
 class NotebookPreprocessor:
@@ -86,9 +86,9 @@ class NotebookPreprocessor:
                 f"the preprocessor 'notebook' packages notebooks, not a {source.kind}; "
                 "name another preprocessor, or none to have it chosen"
             )
-        from fairing_core.preprocess import cells
-        from fairing_core.preprocess.program import program
-        from fairing_core.preprocess.requirements import with_requirements
+        from fairing_core.preprocess.notebooks import cells
+        from fairing_core.preprocess.notebooks.program import program
+        from fairing_core.preprocess.notebooks.requirements import with_requirements
 
         path = self._path(source)
         root, title = os.path.split(path)
@@ -119,7 +119,7 @@ class NotebookPreprocessor:
     def _path(self, source: Source) -> str:
         named = source.target if isinstance(source.target, str | os.PathLike) else self._notebook
         if named is None:
-            from fairing_core.preprocess.current import current_notebook
+            from fairing_core.preprocess.notebooks.current import current_notebook
 
             named = current_notebook()
         text = os.fspath(named)
@@ -141,6 +141,6 @@ class NotebookPreprocessor:
 def _filters(said: object) -> tuple[Filter, ...]:
     if said is None:
         return ()
-    from fairing_core.preprocess.filters import as_filters
+    from fairing_core.preprocess.notebooks.filters import as_filters
 
     return as_filters(said)

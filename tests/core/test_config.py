@@ -8,7 +8,7 @@ import pytest
 import fairing_core as fairing
 from fairing_core import FilterIncludeCell, RunStatus, errors
 from fairing_core.config import Config
-from tests.core.preprocess.notebooks import write
+from tests.core.preprocess.notebooks.made import write
 
 
 @pytest.fixture

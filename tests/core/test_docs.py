@@ -68,7 +68,7 @@ def test_the_page_of_causes_names_every_kind() -> None:
 
 
 def test_the_page_of_notebooks_has_the_rule_of_every_magic() -> None:
-    from fairing_core.preprocess.rules import RULES
+    from fairing_core.preprocess.notebooks.rules import RULES
 
     page = (ROOT / "docs" / "notebooks.md").read_text("utf-8")
     for rule in RULES:

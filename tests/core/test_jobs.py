@@ -13,7 +13,7 @@ import pytest
 from fairing_core import LocalBackend, RunStatus, Source, TrainJob, errors, get_run, k8s_utils
 from fairing_core.jobs import as_source, folder_of
 from fairing_core.names import random_name
-from tests.core.preprocess.notebooks import markdown, write
+from tests.core.preprocess.notebooks.made import markdown, write
 
 
 class Trainer:

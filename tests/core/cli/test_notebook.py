@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.core.cli.conftest import Fairing
-from tests.core.preprocess.notebooks import markdown, write
+from tests.core.preprocess.notebooks.made import markdown, write
 
 
 def test_a_notebook_is_run_as_a_script_is(fairing: Fairing, tmp_path: Path) -> None:

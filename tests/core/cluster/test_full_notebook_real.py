@@ -14,7 +14,7 @@ from fairing_core.types import RunStatus
 from tests.bench.bases import Base
 from tests.bench.registry import Registry
 from tests.core.cluster.test_program_real import FAIRING, program
-from tests.core.preprocess.notebooks import code, write
+from tests.core.preprocess.notebooks.made import code, write
 
 pytestmark = pytest.mark.real
 

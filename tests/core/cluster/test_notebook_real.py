@@ -13,7 +13,7 @@ from fairing_core import list_runs
 from tests.bench.browser import CONTROL, Browser
 from tests.bench.registry import Registry
 from tests.core.cluster.conftest import Lab
-from tests.core.preprocess.jupyter import BASE_URL, LAB, PLAIN, Jupyter
+from tests.core.preprocess.notebooks.jupyter import BASE_URL, LAB, PLAIN, Jupyter
 
 pytestmark = [
     pytest.mark.real,

@@ -14,7 +14,7 @@ from fairing_core.interfaces import Preprocessor
 from fairing_core.preprocess.full_notebook import OUTPUT, FullNotebookPreprocessor
 from fairing_core.types import BuildContext, Source
 from tests.core.preprocess.harness import Project, named
-from tests.core.preprocess.notebooks import PYTHON, code, markdown, texts, write
+from tests.core.preprocess.notebooks.made import PYTHON, code, markdown, texts, write
 
 SETTINGS = "/app/fairing_core/notebook.json"
 

@@ -9,11 +9,11 @@ import pytest
 
 from fairing_core import FilterIncludeCell, FilterMagicCommands, errors
 from fairing_core.interfaces import Preprocessor
-from fairing_core.preprocess import filters
 from fairing_core.preprocess.notebook import NotebookPreprocessor
+from fairing_core.preprocess.notebooks import filters
 from fairing_core.types import Source
 from tests.core.preprocess.harness import Container, Project, content, named
-from tests.core.preprocess.notebooks import PYTHON, code, markdown, packaged, texts, write
+from tests.core.preprocess.notebooks.made import PYTHON, code, markdown, packaged, texts, write
 
 REQUIREMENTS = "/app/requirements.txt"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.core.preprocess.harness import Container, Project, Ran
-from tests.core.preprocess.notebooks import packaged, write
+from tests.core.preprocess.notebooks.made import packaged, write
 
 Run = Callable[..., Ran]
 

@@ -13,7 +13,7 @@ from fairing_core import RunHandle, TrainJob, errors
 from fairing_core.runtime import notebook_run
 from fairing_core.types import RunStatus
 from tests.core.cli.conftest import Fairing, environ, fairing
-from tests.core.preprocess.notebooks import code, markdown, write
+from tests.core.preprocess.notebooks.made import code, markdown, write
 
 __all__ = ["environ", "fairing"]
 

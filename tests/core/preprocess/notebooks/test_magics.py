@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fairing_core.preprocess import rules
-from fairing_core.preprocess.installs import Install
-from fairing_core.preprocess.magics import Converted, convert
+from fairing_core.preprocess.notebooks import rules
+from fairing_core.preprocess.notebooks.installs import Install
+from fairing_core.preprocess.notebooks.magics import Converted, convert
 
 
 def python(cell: str) -> str:

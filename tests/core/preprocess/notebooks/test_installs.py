@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fairing_core.preprocess.installs import Install, NotPlain, is_install, parse, read
+from fairing_core.preprocess.notebooks.installs import Install, NotPlain, is_install, parse, read
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fairing_core.preprocess.magics import Converted
+from fairing_core.preprocess.notebooks.magics import Converted
 
 # The title is not in it: a name such as "coding=x.ipynb" would mean something to Python there.
 _HEAD = "# A notebook, converted by Fairing: each cell runs by itself, in this namespace.\n"

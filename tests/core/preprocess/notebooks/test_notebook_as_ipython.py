@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.core.preprocess.harness import Container
-from tests.core.preprocess.notebooks import packaged, write
+from tests.core.preprocess.notebooks.made import packaged, write
 
 Run = Callable[[Sequence[str], Path], Any]
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fairing_core.preprocess import current
+from fairing_core.preprocess.notebooks import current
 
 _SHOWN = 5
 

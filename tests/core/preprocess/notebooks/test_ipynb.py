@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from fairing_core import errors
-from fairing_core.preprocess import ipynb
-from tests.core.preprocess.notebooks import code, write
+from fairing_core.preprocess.notebooks import ipynb
+from tests.core.preprocess.notebooks.made import code, write
 
 
 def test_cells_are_numbered_from_one_over_all_kinds(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from fairing_core import errors, log
-from fairing_core.preprocess import filters, ipynb, magics
-from fairing_core.preprocess.current import is_notebook
 from fairing_core.preprocess.imports import names_in
+from fairing_core.preprocess.notebooks import filters, ipynb, magics
+from fairing_core.preprocess.notebooks.current import is_notebook
 
 logger = log.named(__name__)
 
@@ -143,7 +143,7 @@ def _syntax(text: str, below: int) -> Iterator[tuple[int, str]]:
 
 def _tell_of_unsaved(path: str, saved: Mapping[str, object]) -> None:
     if is_notebook():
-        from fairing_core.preprocess.unsaved import unsaved
+        from fairing_core.preprocess.notebooks.unsaved import unsaved
 
         if warning := unsaved(path, saved):
             logger.warning("%s", warning)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from fairing_core.preprocess import servers
+from fairing_core.preprocess.notebooks import servers
 
 KERNEL = "0d7c"
 TOKEN = "s3cret-t0ken"

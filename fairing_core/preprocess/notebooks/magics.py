@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from fairing_core.preprocess import installs, rules
+from fairing_core.preprocess.notebooks import installs, rules
 from fairing_core.values import field, frozen
 
 _ESCAPES = "%!?,;/"

@@ -109,7 +109,7 @@ def _of_vs_code() -> _Answer:
 
 
 def _of_servers() -> _Answer:
-    from fairing_core.preprocess import servers
+    from fairing_core.preprocess.notebooks import servers
 
     connection = _connection_file()
     kernel = _kernel_id()

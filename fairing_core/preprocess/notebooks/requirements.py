@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fairing_core import errors
-from fairing_core.preprocess import installs
-from fairing_core.preprocess.cells import Cells
+from fairing_core.preprocess.notebooks import installs
+from fairing_core.preprocess.notebooks.cells import Cells
 from fairing_core.types import PREFIX, ContextFile
 
 _REQUIREMENTS = PREFIX + "requirements.txt"

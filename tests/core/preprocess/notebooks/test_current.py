@@ -10,9 +10,9 @@ import pytest
 
 import fairing_core as fairing
 from fairing_core import errors
-from fairing_core.preprocess.current import current_notebook, is_notebook
-from tests.core.preprocess.kernels import kernel
-from tests.core.preprocess.notebooks import write
+from fairing_core.preprocess.notebooks.current import current_notebook, is_notebook
+from tests.core.preprocess.notebooks.kernels import kernel
+from tests.core.preprocess.notebooks.made import write
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.preprocess import notebooks
-from tests.core.preprocess.jupyter import Jupyter, Kernel
+from tests.core.preprocess.notebooks import made
+from tests.core.preprocess.notebooks.jupyter import Jupyter, Kernel
 
 pytestmark = pytest.mark.real
 
 ASK = """
-from fairing_core.preprocess.current import current_notebook
+from fairing_core.preprocess.notebooks.current import current_notebook
 try:
     print(current_notebook())
 except Exception as exc:
@@ -104,7 +104,7 @@ def test_the_name_that_the_kernel_got_will_do_where_no_server_tells(jupyter: Jup
 UNSAVED = """
 import json
 from pathlib import Path
-from fairing_core.preprocess.unsaved import unsaved
+from fairing_core.preprocess.notebooks.unsaved import unsaved
 path = Path("unsaved.ipynb")
 print(unsaved(path, json.loads(path.read_text())))
 """
@@ -135,12 +135,12 @@ def test_what_ran_and_was_not_saved_is_told_with_the_time_of_the_save(jupyter: J
 def test_papermill_tells_its_output_which_has_the_parameters_or_its_input_or_nothing(
     option: list[str], wanted: str, warned: bool, tmp_path: Path
 ) -> None:
-    notebooks.write(tmp_path / "in.ipynb", ASK)
+    made.write(tmp_path / "in.ipynb", ASK)
     environ = {
         **os.environ,
         "HOME": str(tmp_path),
         # As where a notebook starts papermill; it is not this kernel's name.
-        "JPY_SESSION_NAME": str(notebooks.write(tmp_path / "outer.ipynb", "")),
+        "JPY_SESSION_NAME": str(made.write(tmp_path / "outer.ipynb", "")),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
     done = subprocess.run(

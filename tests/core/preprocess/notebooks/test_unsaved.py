@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from fairing_core.preprocess.unsaved import unsaved
-from tests.core.preprocess.kernels import kernel
-from tests.core.preprocess.notebooks import code, markdown, packaged, write
+from fairing_core.preprocess.notebooks.unsaved import unsaved
+from tests.core.preprocess.notebooks.kernels import kernel
+from tests.core.preprocess.notebooks.made import code, markdown, packaged, write
 
 Told = Callable[..., str | None]
 
