@@ -97,9 +97,9 @@ class Progress:
 
 def _display() -> Any:
     """What shows something in the notebook that this runs in, if it does; IPython is there then."""
-    ipython = sys.modules.get("IPython")
-    shell = None if ipython is None else ipython.get_ipython()
-    return None if ipython is None or not hasattr(shell, "kernel") else ipython.display.display
+    from fairing_core.preprocess.notebooks.current import shell
+
+    return sys.modules["IPython"].display.display if hasattr(shell(), "kernel") else None
 
 
 def shown_size(count: int) -> str:
