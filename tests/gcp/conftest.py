@@ -30,8 +30,8 @@ def _nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAIRING_CACHE", str(tmp_path / "cache"))
 
 
-@pytest.fixture
-def no_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def _no_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is asked of Google but what a test asks."""
     from google.auth import credentials
 
@@ -43,7 +43,7 @@ def no_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def key(gcp: Google, tmp_path: Path, no_lookup: None) -> Callable[..., Path]:
+def key(gcp: Google, tmp_path: Path) -> Callable[..., Path]:
     """The key of an account."""
 
     def of(account: str = "writer") -> Path:
