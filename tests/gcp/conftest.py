@@ -61,7 +61,7 @@ def mint(tmp_path_factory: pytest.TempPathFactory) -> Mint:
 
 
 @pytest.fixture
-def cloud(mint: Mint, tmp_path: Path, no_lookup: None) -> Iterator[StorageServer]:
+def cloud(mint: Mint, tmp_path: Path) -> Iterator[StorageServer]:
     """Cloud Storage, tokens, IAM and Artifact Registry in this process; it has a bucket `lab`."""
     server = StorageServer(tmp_path, mint)
     server.buckets["lab"] = {}
