@@ -11,9 +11,9 @@ from fairing_core.build import archive
 from fairing_core.build.appending import check_python, user_check
 from fairing_core.build.confirm import confirmed
 from fairing_core.build.docker.engine import Engine
-from fairing_core.build.docker.inside import learn, platform_of
+from fairing_core.build.docker.inside import lacking, learn, platform_of
 from fairing_core.build.dockerfile import Owner, images_named
-from fairing_core.build.wanted import Wanted
+from fairing_core.build.wanted import REQUIREMENTS, Wanted
 from fairing_core.images.facts import Facts
 from fairing_core.images.reference import ImageRef
 from fairing_core.images.session import Session
@@ -63,6 +63,8 @@ class Docking:
                 f"(platform='{there}'), or another base image"
             )
         facts = self._learn(base, str(ref), user=wanted.user)
+        if (told := self._imports(base, str(ref))) and told.ok is None:
+            logger.warning("%s", told.detail)
         config = base.get("Config") or {}
         owner = Owner(facts.uid or 0, facts.gid or 0, str(config.get("User") or ""))
         changes = wanted.changes(request.context)
@@ -154,7 +156,23 @@ class Docking:
         checks.append(user_check(facts.uid, facts.gid))
         if context.python:
             checks.append(Check("python", True, f"{context.python}, as the code needs"))
+        if imports := self._imports(base, str(ref)):
+            checks.append(imports)
         return checks
+
+    def _imports(self, image: Mapping[str, Any], name: str) -> Check | None:
+        """Whether the base has what the code imports; names of files don't prove that it lacks it.
+
+        None where there is nothing to look for, or a requirements.txt is to bring it.
+        """
+        context = self._request.context
+        wanted = [each.module for each in context.imports]
+        if not wanted or REQUIREMENTS in {file.destination for file in context.files}:
+            return None
+        if missing := lacking(self._engine, image, wanted):
+            told = f"{', '.join(missing)} will not travel, and {name} seems to lack it"
+            return Check("imports", None, told)
+        return Check("imports", True, f"{name} has {', '.join(wanted)}")
 
     def _learn(self, image: Mapping[str, Any], name: str, *, user: str | None) -> Facts:
         needed = self._request.context.python

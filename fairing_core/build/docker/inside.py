@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fairing_core.build.docker.engine import Engine, Files
@@ -17,6 +17,9 @@ from fairing_core.images.facts import (
 from fairing_core.images.learn import learn as learn_from
 from fairing_core.images.manifest import Platform
 from fairing_core.images.search import python_named
+from fairing_core.types import PREFIX
+
+_ENDS = ("", ".py")  # of a module's folder, or file; one that is a .so is not found
 
 
 def platform_of(image: Mapping[str, Any]) -> Platform:
@@ -53,6 +56,35 @@ def learn(
             if python and version is None:
                 version = _python(files, search_path(config))
     return Facts(uid=owner[0], gid=owner[1], python=version, learned=frozenset(wanted))
+
+
+def lacking(engine: Engine, image: Mapping[str, Any], modules: Iterable[str]) -> list[str]:
+    """Those of `modules` that are not where the image's Python looks for them, by their names."""
+    path = search_path({"config": image.get("Config") or {}})
+    with engine.opened(image["Id"]) as files:
+        places = _packages(files, path)
+        return [
+            module
+            for module in modules
+            if not any(files.end_of(f"{place}/{module}{end}") for place in places for end in _ENDS)
+        ]
+
+
+def _packages(files: Files, path: list[str]) -> list[str]:
+    """The folders of modules of the first ``python``, or else ``python3``; none is not known."""
+    for name in ("python", "python3"):
+        for folder in path:
+            end = files.end_of(f"/{folder}/{name}")
+            version = end and python_named(posixpath.basename(end))
+            if end and version:
+                prefix = posixpath.dirname(posixpath.dirname(posixpath.join(f"/{folder}", end)))
+                return [
+                    f"{prefix}/lib/python{version}/site-packages",
+                    f"{prefix}/lib/python3/dist-packages",
+                    f"/usr/local/lib/python{version}/dist-packages",
+                    PREFIX.rstrip("/"),
+                ]
+    return []
 
 
 def _python(files: Files, path: list[str]) -> str | None:

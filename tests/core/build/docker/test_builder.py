@@ -19,7 +19,7 @@ from fairing_core import errors
 from fairing_core.build.docker import log as enginelog
 from fairing_core.build.docker.builder import DockerBuilder, PodmanBuilder
 from fairing_core.build.docker.engine import DockerAddress, PodmanAddress
-from fairing_core.types import BuildRequest, Built, ContextFile, Credentials
+from fairing_core.types import BuildRequest, Built, ContextFile, Credentials, Import
 from tests.core.build.conftest import MAIN, Builds, context_of
 from tests.core.build.docker.engine import BASE_ID, MADE_ID, FakeEngine, image
 from tests.core.build.harness import inline
@@ -53,9 +53,9 @@ class Docker:
         self.registry = registry
 
     def request(self, *files: ContextFile, **more: Any) -> BuildRequest:
-        python = more.pop("python", None)
+        told = {key: more.pop(key) for key in ("python", "imports") if key in more}
         fields = {"base_image": BASE, "registry": f"{self.registry.host}/team", **more}
-        return BuildRequest(context_of(*files, python=python), report=self.build.report, **fields)
+        return BuildRequest(context_of(*files, **told), report=self.build.report, **fields)
 
     def __call__(self, *files: ContextFile, python: str | None = None, **options: Any) -> Built:
         builder = DockerBuilder(**{"host": self.engine.url, "image_name": "app", **options})
@@ -617,6 +617,32 @@ def test_what_is_foreseen_asks_and_changes_nothing(docker: Docker) -> None:
     assert not tag
     builder.build(docker.request(python="3.11"))
     assert docker.engine.asked("POST /build")[0].query["t"] == built.image
+
+
+@pytest.mark.parametrize(
+    ("links", "lacking"),
+    [
+        ({"/usr/lib/python3.11/site-packages/numpy": ""}, []),
+        ({"/usr/lib/python3/dist-packages/numpy.py": ""}, []),
+        ({"/app/numpy.py": ""}, []),
+        ({"/usr/lib/python3.9/site-packages/numpy": ""}, ["numpy"]),
+        ({}, ["numpy"]),
+    ],
+)
+def test_what_the_code_imports_and_the_base_seems_to_lack_is_warned_of(
+    links: dict[str, str], lacking: list[str], docker: Docker, caplog: pytest.LogCaptureFixture
+) -> None:
+    docker.engine.links = {"/usr/bin/python3": "python3.11", **links}
+    asked = docker.request(imports=(Import("numpy", "train.py"),))
+    builder = DockerBuilder(host=docker.engine.url, image_name="app")
+    _, checks = builder.foresee(asked)
+    assert [one.ok for one in checks if one.name == "imports"] == [None if lacking else True]
+    builder.build(asked)
+    assert ("numpy will not travel" in caplog.text) is bool(lacking)
+    caplog.clear()
+    text = inline("/app/requirements.txt", b"numpy\n")
+    builder.build(docker.request(MAIN, text, imports=(Import("numpy", "train.py"),)))
+    assert "will not travel" not in caplog.text
 
 
 def test_what_stands_in_the_way_is_foreseen(docker: Docker, short: Path) -> None:
