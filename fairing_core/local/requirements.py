@@ -7,13 +7,13 @@ import posixpath
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairing_core import errors, log
 from fairing_core.local.files import open_input
-from fairing_core.types import PREFIX, BuildContext, ContextFile
+from fairing_core.types import PREFIX, BuildContext, ContextFile, Import
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -42,6 +42,7 @@ def check(context: BuildContext) -> None:
             lacking=(f"python=={context.python}.*",),
         )
     _check_needed(context.needs)
+    _warn_of(context.imports)
     files = {file.destination: file for file in context.files}
     if FILE in files:
         _check_packages(files)
@@ -64,6 +65,17 @@ def _check_needed(names: Iterable[str]) -> None:
             f"{shlex.join([sys.executable, '-m', 'pip', 'install', *lacking])}",
             lacking=tuple(lacking),
         )
+
+
+def _warn_of(imports: Sequence[Import]) -> None:
+    """Of what the code imports, that is nowhere; the code may still find it by itself."""
+    if not imports:
+        return
+    import importlib.util
+
+    for each in imports:
+        if each.module not in sys.modules and importlib.util.find_spec(each.module) is None:
+            logger.warning("%s imports %s, which %s lacks", each.where, each.module, sys.executable)
 
 
 def _check_packages(files: Mapping[str, ContextFile]) -> None:

@@ -97,7 +97,9 @@ class FunctionPreprocessor:
         files += inputs.mapped(self._output_map)
         files += travel.answers(prefix, files, modules)
 
-        needed = (*pickled.referred, *outside.first_imports(function))
+        from fairing_core.preprocess.bytecode import first_imports
+
+        needed = (*pickled.referred, *first_imports(function))
         title = getattr(function, "__name__", type(function).__name__)
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         command = (

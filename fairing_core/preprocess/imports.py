@@ -138,12 +138,19 @@ def _imports(tree: ast.AST, package: str) -> Iterator[str]:
 
 def _certain(body: Iterable[ast.stmt]) -> Iterator[str]:
     for node in body:
+        if any(isinstance(one, ast.Attribute) and one.attr == "path" and _is_sys(one.value)
+               for one in ast.walk(node)):  # fmt: skip
+            return  # what follows may come from a folder that the program adds itself
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
             yield (node.module or "").partition(".")[0]
         elif isinstance(node, ast.With | ast.ClassDef) or _is_main(node):
             yield from _certain(node.body)  # type: ignore[attr-defined]
+
+
+def _is_sys(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "sys"
 
 
 def _is_main(node: ast.stmt) -> bool:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import dis
-import functools
-import inspect
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import CodeType, FunctionType
-from typing import Any
 
 from fairing_core.preprocess.imports import certain
 from fairing_core.types import ContextFile, Import
-
-_CONDITIONS = frozenset((*dis.hasjrel, *dis.hasjabs))
 
 
 def imports(
@@ -56,49 +49,6 @@ def imports(
         for name in _travelling(files) & found.keys():
             del found[name]
     return tuple(Import(name, found[name]) for name in sorted(found))
-
-
-def first_imports(function: Any) -> Iterator[str]:
-    """The modules that a function imports before it does anything that might go another way."""
-    while True:
-        if isinstance(function, functools.partial):
-            function = function.func
-        elif hasattr(function, "__wrapped__"):
-            function = inspect.unwrap(function)
-        elif isinstance(function, type) or not callable(function):
-            function = getattr(function, "train", None)
-        elif hasattr(function, "__func__"):
-            function = function.__func__
-        else:
-            break
-    if isinstance(function, FunctionType):
-        yield from _before_conditions(function.__code__)
-
-
-def _before_conditions(code: CodeType) -> Iterator[str]:
-    end = _first_guarded(code)
-    before: list[Any] = []
-    for step in dis.get_instructions(code):
-        if step.offset >= end or step.opcode in _CONDITIONS:
-            return
-        is_import = step.opname == "IMPORT_NAME" and len(before) == 2
-        if is_import and before[0] == 0:  # dots before the name
-            yield step.argval
-        if step.opname not in ("EXTENDED_ARG", "CACHE"):
-            before = [*before[-1:], step.argval]
-
-
-def _first_guarded(code: CodeType) -> float:
-    """Where the first ``try`` or ``with`` begins, as an offset in the code.
-
-    Source: CPython, InternalDocs/exception_handling.md, "Format of the exception table".
-    """
-    start = 0
-    for byte in code.co_exceptiontable:
-        start = start << 6 | byte & 0x3F
-        if not byte & 0x40:
-            return 2 * start
-    return float("inf")
 
 
 def _travelling(files: Iterable[ContextFile]) -> set[str]:

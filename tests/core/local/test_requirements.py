@@ -10,7 +10,8 @@ import pytest
 
 from fairing_core import errors
 from fairing_core.local import requirements
-from fairing_core.types import ContextFile
+from fairing_core.types import ContextFile, Import
+from fairing_core.values import replace
 from tests.core.local.harness import Local, context_of, file_of
 
 
@@ -28,6 +29,13 @@ def _lacking(text: str, **others: bytes) -> tuple[str, ...]:
 
 def test_what_is_installed_is_no_error() -> None:
     _check("pluggy\npackaging>=20\n")
+
+
+def test_an_import_that_is_nowhere_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    told = tuple(Import(name, "train.py") for name in ("pluggy", "hypothesis", "no_such_thing"))
+    requirements.check(replace(context_of(), imports=told))
+    assert f"train.py imports no_such_thing, which {sys.executable} lacks" in caplog.text
+    assert "pluggy" not in caplog.text
 
 
 def test_each_lacking_one_is_named_with_its_cure() -> None:

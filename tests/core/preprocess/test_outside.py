@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fairing_core.preprocess.outside import first_imports
+from fairing_core.preprocess.bytecode import first_imports
 from fairing_core.types import BuildContext
 from tests.core.preprocess.harness import Project
 
@@ -35,6 +35,7 @@ def wanted(context: BuildContext) -> dict[str, str]:
         ("def f():\n    import numpy", set()),
         ("from __future__ import annotations\nimport sys", set()),
         ("import fairing_core", set()),
+        ("import sys, numpy\nsys.path.insert(0, '/opt')\nimport pandas", {"numpy"}),
         ("import helper", {"pandas"}),
         ("import package.inner", {"scipy"}),
         ("try:\n    import helper\nexcept ImportError:\n    pass", set()),
