@@ -23,6 +23,7 @@ _CONNECT = 10.0  # seconds
 READ = 30.0
 _PATIENCE = 60.0  # seconds that a server which has answered before may be away
 _PAUSES = (0.1, 5.0)
+_chance = random.Random()  # not the module's own state, which is the user's to seed
 _AGAIN = (429, 500, 502, 503, 504)
 _PAGE = 500
 _STDIN, _STDOUT, _STDERR, _STATUS = b"\0", b"\1", b"\2", b"\3"  # channels of a command in a pod
@@ -331,7 +332,7 @@ class Cluster:
                 if told.isdigit():
                     pause = max(pause, min(float(told), _PAUSES[1]))
                 response.drain_conn()
-            time.sleep(pause * random.uniform(0.75, 1.25))
+            time.sleep(pause * _chance.uniform(0.75, 1.25))
             pause = min(pause * 2, _PAUSES[1])
 
     def _connected(self, *, anew: bool = False) -> _Session:

@@ -328,9 +328,9 @@ class Remote:
 
 
 def _pause(attempt: int) -> float:
-    import random  # only when something failed
+    import random  # only when something failed; not its own state, which is the user's to seed
 
-    return _PAUSES[min(attempt, len(_PAUSES)) - 1] * random.uniform(0.7, 1.3)
+    return _PAUSES[min(attempt, len(_PAUSES)) - 1] * random.Random().uniform(0.7, 1.3)
 
 
 def _split(url: str) -> tuple[http.Origin, str]:
