@@ -17,6 +17,7 @@ from typing import Any
 from fairing_core import TrainJob
 from fairing_core.interfaces import Preprocessor, RunHandle
 from fairing_core.preprocess.function import FunctionPreprocessor
+from fairing_core.preprocess.notebook import NotebookPreprocessor
 from fairing_core.preprocess.python import PythonPreprocessor
 from fairing_core.types import Source
 from tests.core.fidelity.scenarios import Scenario, Seen
@@ -44,6 +45,23 @@ except Exception as exc:
     sys.excepthook(type(exc), exc, exc.__traceback__)
     sys.exit(1)
 keep(value=repr(value))
+"""
+
+# Runs cells as a kernel does, each under the name that its user knows it by.
+_KERNEL = """
+import json, linecache, sys, traceback
+with open(sys.argv[1], encoding="utf-8") as file:
+    cells = json.load(file)["cells"]
+space = {"__name__": "__main__"}
+for number, cell in enumerate(cells, 1):
+    name, source = f"lab.ipynb, cell {number}", cell["source"]
+    linecache.cache[name] = len(source), None, source.splitlines(True), name
+    try:
+        exec(compile(source, name, "exec"), space)
+    except Exception as exc:
+        exc.__traceback__ = exc.__traceback__.tb_next
+        traceback.print_exception(exc)
+        sys.exit(1)
 """
 
 
@@ -77,6 +95,8 @@ def in_process(scenario: Scenario, project: Path) -> Seen:
     if is_function:
         record.write_text(repr((scenario.args, dict(scenario.kwargs))), encoding="utf-8")
         words = [sys.executable, "-c", _CALLER, scenario.entry, str(record)]
+    elif scenario.kind == "notebook":
+        words = [sys.executable, "-c", _KERNEL, str(project / scenario.entry)]
     else:
         command = [sys.executable if word == "python" else word for word in scenario.command]
         words = [*command, str(project / scenario.entry), *scenario.args]
@@ -119,6 +139,8 @@ def packer(scenario: Scenario) -> Preprocessor:
     """What packages it."""
     if scenario.kind == "function":
         return FunctionPreprocessor(input_files=["data"])
+    if scenario.kind == "notebook":
+        return NotebookPreprocessor(input_files=["data"])
     return PythonPreprocessor(input_files=["data"], command=scenario.command)
 
 
@@ -127,7 +149,7 @@ def source(scenario: Scenario, project: Path, work: Any) -> Source:
     if scenario.kind == "function":
         target = getattr(work, scenario.entry)
         return Source("function", target, args=scenario.args, kwargs=scenario.kwargs)
-    return Source("script", project / scenario.entry, args=scenario.args)
+    return Source(scenario.kind, project / scenario.entry, args=scenario.args)
 
 
 def submitted(scenario: Scenario, project: Path, work: Any, **where: Any) -> RunHandle:

@@ -19,7 +19,7 @@ class Difference:
     columns: tuple[Column, ...]
     there: str
     """What is so there, and why: for users."""
-    kinds: tuple[Kind, ...] = ("script", "function")
+    kinds: tuple[Kind, ...] = ("script", "function", "notebook")
     is_steady: bool = True
     """Whether it is seen each time."""
 
@@ -83,7 +83,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         ("docker",),
         "Likewise: it goes on after its own SIGTERM, and after that of `docker stop`, which kills "
         "it after the grace period: 137, not 143. A function ends: its shim has a handler.",
-        ("script",),
+        ("script", "notebook"),
     ),
     Difference(
         ("exit status: SIGTERM to itself, started by another program",),

@@ -52,7 +52,7 @@ def _cell(row: str, kinds: tuple[Kind, ...], column: Column) -> str:
         if one is not None:
             number = f"[{DIFFERENCES.index(one) + 1}]"
             those = [kind for kind in kinds if found[kind] is one]
-            numbers.append(number if len(those) == len(kinds) else f"{number} ({those[0]})")
+            numbers.append(number if len(those) == len(kinds) else f"{number} ({', '.join(those)})")
     return ", ".join(numbers) or "="
 
 

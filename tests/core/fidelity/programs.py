@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 # With a byte order mark, CRLF, text beyond ASCII, and no end of the last line.
@@ -220,7 +221,69 @@ def waits():
     time.sleep(60)
 """.replace("\n", "\r\n").encode()
 
+CELLS = (
+    """\
+import json, os, signal, sys, time
+import fails, latin, probe
+how = os.environ["T_HOW"]""",
+    """\
+if how == "look":
+    told = probe.look("lab.ipynb", "latin.py", "probe.py")
+    told["__name__"] = __name__
+    told["text"] = latin.TEXT + "ü日本"
+    print(json.dumps(told))
+    sys.exit()
+print("begins", flush=True)
+time.sleep(0.1)""",
+    """\
+def own():
+    raise ValueError("no größe")
+
+
+if how.isdigit():
+    sys.exit(int(how))
+elif how == "text":
+    sys.exit("why it ends")
+elif how == "SIGABRT":
+    os.abort()
+elif how.startswith("SIG"):
+    os.kill(os.getpid(), getattr(signal, how))
+    time.sleep(0.2)
+elif how == "wait":
+    time.sleep(60)
+elif how == "own":
+    own()""",
+    """\
+if how == "cause":
+    fails.load("x")
+elif how == "group":
+    fails.several()
+elif how == "from None":
+    fails.silent()""",
+    'print("goes on", flush=True)',
+)
+
+NOTEBOOK = json.dumps(
+    {
+        "nbformat": 4,
+        "nbformat_minor": 5,
+        "metadata": {"kernelspec": {"name": "python3", "language": "python"}},
+        "cells": [
+            {
+                "cell_type": "code",
+                "id": f"cell-{number}",
+                "metadata": {},
+                "execution_count": None,
+                "outputs": [],
+                "source": source,
+            }
+            for number, source in enumerate(CELLS, 1)
+        ],
+    }
+).encode()
+
 FILES = {
+    "lab.ipynb": NOTEBOOK,
     "main.py": MAIN,
     "latin.py": LATIN,
     "probe.py": PROBE,

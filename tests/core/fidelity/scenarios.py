@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-Kind = Literal["script", "function"]
+Kind = Literal["script", "function", "notebook"]
 
 ARGUMENTS = (
     *("", " ", "a b", "it's", 'say "hi"', "l\nf", "\t", "ü 日本 🚀", "-", "--", "--flag=x", "-c"),
@@ -96,6 +96,11 @@ def _look(seen: Seen) -> Mapping[str, Any]:
 
 
 _LOOKED = Reading(tuple(_LOOKS.values()), lambda seen: [_look(seen)[key] for key in _LOOKS])
+_SEEN_FROM_CELLS = tuple(key for key in _LOOKS if key not in ("sources", "arguments"))
+_LOOKED_FROM_CELLS = Reading(
+    tuple(_LOOKS[key] for key in _SEEN_FROM_CELLS),
+    lambda seen: [_look(seen)[key] for key in _SEEN_FROM_CELLS],
+)
 _ENCODINGS = Reading(
     ("Unicode: encodings, where no locale is set",), lambda seen: [_look(seen)["encoding"]]
 )
@@ -133,6 +138,11 @@ def _function(name: str, entry: str, reading: Reading, *args: Any, **more: Any) 
     return Scenario(f"function {name}", "function", entry, reading, args, **more)
 
 
+def _notebook(name: str, reading: Reading, how: str, **more: Any) -> Scenario:
+    env = {**more.pop("env", {}), "T_HOW": how}
+    return Scenario(f"notebook {name}", "notebook", "lab.ipynb", reading, env=env, **more)
+
+
 _ENDS = {
     "0": "exit status: 0",
     "1": "exit status: 1",
@@ -145,6 +155,11 @@ _ENDS = {
     "SIGTERM": "exit status: SIGTERM to itself",
     "SIGSEGV": "exit status: SIGSEGV to itself",
     "SIGABRT": "exit status: `os.abort`",
+}
+_CHAINED = {
+    "cause": "`__cause__`",
+    "group": "an exception group",
+    "from None": "`from None`",
 }
 _GIVES = {
     "plain": "what JSON carries, `2**70` too",
@@ -172,14 +187,19 @@ SCENARIOS = (
     _script("is stopped", "ends.py", _whole(_STOPPED), "wait", is_stopped=True),
     _script("of another program ends", "ends.py", _whole("exit status: SIGTERM to itself, started "
             "by another program"), "SIGTERM", command=("env", "python")),
-    *(_script(f"fails: {how}", "fails.py", _whole(f"traceback: {row}"), how) for how, row in {
-        "cause": "`__cause__`", "group": "an exception group", "from None": "`from None`"}.items()),
+    *(_script(f"fails: {how}", "fails.py", _whole(f"traceback: {row}"), how)
+      for how, row in _CHAINED.items()),
     _function("looks", "look", _LOOKED, 1, None, "ü$(HOME)", env=VARIABLES, kwargs={"k": [2]}),
     *(_function(f"gives {what}", "gives", _returned(row), what) for what, row in _GIVES.items()),
     _function("fails", "fail", _raised("an exception"), "own"),
-    *(_function(f"fails: {how}", "fail", _raised(row), how) for how, row in {
-        "cause": "`__cause__`", "group": "an exception group", "from None": "`from None`"}.items()),
+    *(_function(f"fails: {how}", "fail", _raised(row), how) for how, row in _CHAINED.items()),
     *(_function(f"ends by {how}", "ends", _whole(_ENDS[how]), how)
       for how in ("3", "text", "_exit", "SIGKILL", "SIGTERM", "SIGSEGV", "SIGABRT")),
     _function("is stopped", "waits", _whole(_STOPPED), is_stopped=True),
+    _notebook("looks", _LOOKED_FROM_CELLS, "look", env=VARIABLES),
+    *(_notebook(f"ends by {how}", _whole(_ENDS[how]), how)
+      for how in ("3", "text", "SIGKILL", "SIGTERM", "SIGSEGV", "SIGABRT")),
+    *(_notebook(f"fails: {how}", _whole(f"traceback: {row}"), how)
+      for how, row in {"own": "an exception", **_CHAINED}.items()),
+    _notebook("is stopped", _whole(_STOPPED), "wait", is_stopped=True),
 )  # fmt: skip

@@ -20,7 +20,11 @@ from tests.core.fidelity.scenarios import SCENARIOS
 if TYPE_CHECKING:
     from docker import DockerClient
 
-BY_BUILDERS = ("script looks", "function fails: cause")  # a build in the cluster takes its time
+BY_BUILDERS = (
+    "script looks",
+    "function fails: cause",
+    "notebook fails: own",
+)  # a build in the cluster takes its time
 
 
 @pytest.fixture
