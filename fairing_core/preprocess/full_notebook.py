@@ -9,14 +9,14 @@ import json
 import keyword
 import os
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fairing_core import errors
 from fairing_core.preprocess import inputs, travel
 from fairing_core.preprocess.context import pack
-from fairing_core.preprocess.imports import closure
 from fairing_core.preprocess.inputs import PathLike
+from fairing_core.preprocess.notebooks.current import notebook_of
 from fairing_core.types import PREFIX, BuildContext, ContextFile, Import, Source
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class FullNotebookPreprocessor:
 
         from fairing_core.preprocess.notebooks import ipynb
 
-        path = self._path(source)
+        path = notebook_of(source, self._notebook)
         root, title = os.path.split(path)
         document = ipynb.load(path)
         notebook = _parsed(document, path)
@@ -129,7 +129,7 @@ class FullNotebookPreprocessor:
                 files.append(inputs.file(one, where, reason="input_files"))
         files += inputs.mapped(self._output_map)
         names = _imports(notebook, title)
-        files += self._imported(root, names, files)
+        files += travel.modules(self._prefix, root, files, names=names)
         wanted = {
             "notebook": name,
             "output": self._output,
@@ -148,27 +148,6 @@ class FullNotebookPreprocessor:
             needs=(_NEEDED,) if self._is_usual else (),
             imports=(Import(_NEEDED, _WHO),) if self._is_usual else (),
         )
-
-    def _path(self, source: Source) -> str:
-        named = source.target if isinstance(source.target, str | os.PathLike) else self._notebook
-        if named is None:
-            from fairing_core.preprocess.notebooks.current import current_notebook
-
-            named = current_notebook()
-        text = os.fspath(named)
-        if not text:
-            raise errors.EmptyEntry("the notebook's name is empty; name the .ipynb file to run")
-        return os.path.normpath(os.path.join(os.getcwd(), text))
-
-    def _imported(
-        self, root: str, names: Mapping[str, str], files: Iterable[ContextFile]
-    ) -> Iterator[ContextFile]:
-        modules = closure([root], programs={}, names=names, without={travel.CORE})
-        there = {str(item.content) for item in files}
-        for module in modules.values():
-            if module.path not in there:
-                place = self._prefix + inputs.as_posix(module.below)
-                yield inputs.file(module.path, place, reason=module.reason)
 
 
 def _parsed(document: dict[str, Any], path: str) -> ipynb.Notebook:

@@ -6,15 +6,15 @@ What converts cells is imported when a notebook is packaged: scripts and functio
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairing_core import errors
 from fairing_core.preprocess import inputs, outside, travel
 from fairing_core.preprocess.context import pack
-from fairing_core.preprocess.imports import closure
 from fairing_core.preprocess.inputs import PathLike
+from fairing_core.preprocess.notebooks.current import notebook_of
 from fairing_core.types import PREFIX, BuildContext, ContextFile, Source
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class NotebookPreprocessor:
         from fairing_core.preprocess.notebooks.program import program
         from fairing_core.preprocess.notebooks.requirements import with_requirements
 
-        path = self._path(source)
+        path = notebook_of(source, self._notebook)
         root, title = os.path.split(path)
         converted = cells.cells_of(path, self._filters)
 
@@ -104,7 +104,7 @@ class NotebookPreprocessor:
                 files.append(inputs.file(name, where, reason="input_files"))
         files += inputs.mapped(self._output_map)
         names, needed = cells.imports_of(title, converted)
-        files += self._imported(root, names, files)
+        files += travel.modules(self._prefix, root, files, names=names)
         files += travel.cells(self._prefix)
         files += travel.answers(self._prefix, files, names)
         return pack(
@@ -115,27 +115,6 @@ class NotebookPreprocessor:
             allow_secrets=self._allow_secrets,
             imports=outside.imports(files, self._prefix, names=needed),
         )
-
-    def _path(self, source: Source) -> str:
-        named = source.target if isinstance(source.target, str | os.PathLike) else self._notebook
-        if named is None:
-            from fairing_core.preprocess.notebooks.current import current_notebook
-
-            named = current_notebook()
-        text = os.fspath(named)
-        if not text:
-            raise errors.EmptyEntry("the notebook's name is empty; name the .ipynb file to run")
-        return os.path.normpath(os.path.join(os.getcwd(), text))
-
-    def _imported(
-        self, root: str, names: Mapping[str, str], files: Iterable[ContextFile]
-    ) -> Iterator[ContextFile]:
-        modules = closure([root], programs={}, names=names, without={travel.CORE})
-        there = {str(item.content) for item in files}
-        for module in modules.values():
-            if module.path not in there:
-                place = self._prefix + inputs.as_posix(module.below)
-                yield inputs.file(module.path, place, reason=module.reason)
 
 
 def _filters(said: object) -> tuple[Filter, ...]:

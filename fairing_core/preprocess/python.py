@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from fairing_core import errors
 from fairing_core.preprocess import inputs, outside, travel
 from fairing_core.preprocess.context import pack
-from fairing_core.preprocess.imports import closure
 from fairing_core.preprocess.inputs import PathLike
-from fairing_core.types import PREFIX, BuildContext, ContextFile, Source
+from fairing_core.types import PREFIX, BuildContext, Source
 
 
 class PythonPreprocessor:
@@ -92,7 +91,7 @@ class PythonPreprocessor:
         files += inputs.mapped(self._output_map)
         is_python = self._is_python(entry)
         if is_python:
-            files += self._imported(entry, root, files)
+            files += travel.modules(self._prefix, root, files, programs={entry: ""})
         files += travel.answers(self._prefix, files)
         return pack(
             files,
@@ -125,16 +124,6 @@ class PythonPreprocessor:
     def _is_python(self, entry: str) -> bool:
         program = os.path.basename(self._command[0]) if self._command else ""
         return entry.endswith(".py") or program.startswith("python")
-
-    def _imported(
-        self, entry: str, root: str, files: Iterable[ContextFile]
-    ) -> Iterable[ContextFile]:
-        modules = closure([root], programs={entry: ""}, names={}, without={travel.CORE})
-        there = {str(item.content) for item in files}
-        for module in modules.values():
-            if module.path not in there:
-                place = self._prefix + inputs.as_posix(module.below)
-                yield inputs.file(module.path, place, reason=module.reason)
 
 
 def _only_script(found: Mapping[str, str]) -> str:

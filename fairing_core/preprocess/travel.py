@@ -6,11 +6,12 @@ heard of Fairing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fairing_core import runtime
-from fairing_core.preprocess.imports import imported
+from fairing_core.preprocess.imports import closure, imported
+from fairing_core.preprocess.inputs import as_posix, file
 from fairing_core.types import ContextFile
 
 CORE = "fairing_core"
@@ -65,6 +66,23 @@ def answers(
         home = f"{prefix}{package}"
         if not any(item.destination.startswith((f"{home}/", f"{home}.py")) for item in files):
             yield _ours(_RUNTIME / "answers.py", f"{home}/__init__.py")
+
+
+def modules(
+    prefix: str,
+    root: str,
+    files: Iterable[ContextFile],
+    *,
+    programs: Mapping[str, str] | None = None,
+    names: Mapping[str, str] | None = None,
+) -> Iterator[ContextFile]:
+    """The modules below `root` that `programs` or `names` need (see `closure`), but for `files`."""
+    found = closure([root], programs=programs or {}, names=names or {}, without={CORE})
+    there = {str(item.content) for item in files}
+    for module in found.values():
+        if module.path not in there:
+            place = prefix + as_posix(module.below)
+            yield file(module.path, place, reason=module.reason)
 
 
 def plugin_packages() -> frozenset[str]:

@@ -68,7 +68,7 @@ def run(namespace: dict[str, Any], title: str, cells: Sequence[Sequence[Any]]) -
                 if code.co_flags & _COROUTINE:
                     loop.run(eval(code, namespace))  # noqa: S307 - the user's own code
                 else:
-                    exec(code, namespace)  # noqa: S102
+                    exec(code, namespace)  # noqa: S102 - likewise
     except BaseException:
         if namespace.get("__name__") == "__main__":
             _show_from_the_cell_on(title)

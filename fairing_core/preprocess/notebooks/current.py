@@ -11,9 +11,12 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fairing_core import errors
+
+if TYPE_CHECKING:
+    from fairing_core.types import Source
 
 _PAPERMILL = ("PAPERMILL_OUTPUT_PATH", "PAPERMILL_INPUT_PATH")
 # The first one runs: it has the parameters, too.
@@ -56,6 +59,21 @@ def current_notebook() -> Path:
             return answer
         tried.append(answer)
     raise _unknown("; ".join(tried))
+
+
+def notebook_of(source: Source, named: str | os.PathLike[str] | None) -> str:
+    """The path of the notebook that `source` names, else of `named`, else of the one that runs.
+
+    Raises:
+        EmptyEntry: the name is empty.
+        NotebookNotFound: none is named, and which one runs is not known.
+    """
+    if isinstance(source.target, str | os.PathLike):
+        named = source.target
+    text = os.fspath(current_notebook() if named is None else named)
+    if not text:
+        raise errors.EmptyEntry("the notebook's name is empty; name the .ipynb file to run")
+    return os.path.normpath(os.path.join(os.getcwd(), text))
 
 
 def shell() -> Any:

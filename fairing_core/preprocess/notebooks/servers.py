@@ -28,7 +28,7 @@ SECONDS = 2.0
 _ALL_SECONDS = 10.0
 _LARGEST = 10_000_000
 _PATTERNS = ("jpserver-*.json", "nbserver-*.json")
-_ANY_ADDRESS = ("", "*", "0.0.0.0", "::")  # noqa: S104
+_ANY_ADDRESS = ("", "*", "0.0.0.0", "::")  # noqa: S104 - read, not bound
 
 
 @frozen
