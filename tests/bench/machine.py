@@ -74,8 +74,9 @@ def cgroups(name: str) -> list[Path]:
     """The control groups of that name and those in them, the deepest first."""
     top = Path("/sys/fs/cgroup")
     roots = [path for pattern in (name, f"*/{name}") for path in top.glob(pattern)]
-    below = [path for root in roots for path in root.rglob("*") if path.is_dir()]
-    return sorted({*roots, *below}, reverse=True)
+    # os.walk passes over what goes meanwhile; Path.rglob raises.
+    found = {Path(folder) for root in roots for folder, _, _ in os.walk(root)}
+    return sorted({*roots, *found}, reverse=True)
 
 
 def end_in_cgroups(name: str) -> None:

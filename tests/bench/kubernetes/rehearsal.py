@@ -96,9 +96,11 @@ def knocking() -> Iterator[None]:
 
     thread = threading.Thread(target=again)
     thread.start()
-    yield
-    done.set()
-    thread.join()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def left() -> int:

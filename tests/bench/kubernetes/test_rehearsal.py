@@ -14,6 +14,9 @@ from tests.bench.fixtures import ROOT, require
 from tests.bench.kubernetes import network
 from tests.bench.kubernetes.rehearsal import PARTS
 
+# A second bench starts every part once more: that takes the machine for itself.
+pytestmark = [pytest.mark.real, pytest.mark.alone, pytest.mark.timeout(300)]
+
 
 @pytest.fixture(scope="module")
 def rehearsal(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
@@ -34,29 +37,21 @@ def rehearsal(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return told
 
 
-@pytest.mark.real
-@pytest.mark.timeout(300)
 def test_a_pod_runs_before_and_after_a_crash(rehearsal: dict[str, Any]) -> None:
     assert [rehearsal["first"], rehearsal["second"]] == ["hello\n", "hello\n"]
 
 
-@pytest.mark.real
-@pytest.mark.timeout(300)
 def test_not_a_packet_leaves_the_machine(rehearsal: dict[str, Any]) -> None:
     # It has no internet either: `up` needs none where the cache is filled.
     assert rehearsal["left before"] == 4, "what is sent before the bench is up is counted"
     assert rehearsal["left after"] == rehearsal["left before"]
 
 
-@pytest.mark.real
-@pytest.mark.timeout(300)
 def test_a_second_bench_is_told_whose_the_addresses_are(rehearsal: dict[str, Any]) -> None:
     assert "/run has the addresses" in rehearsal["refused"]
     assert "/run python -m tests.bench down" in rehearsal["refused"]
 
 
-@pytest.mark.real
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "what",
     [
@@ -76,8 +71,6 @@ def test_down_leaves_nothing(rehearsal: dict[str, Any], what: str) -> None:
     assert rehearsal["after"][what] == rehearsal["before"][what]
 
 
-@pytest.mark.real
-@pytest.mark.timeout(300)
 def test_the_rehearsal_saw_what_there_is_to_leave(rehearsal: dict[str, Any]) -> None:
     seen = rehearsal["while"]
     assert any(network.VETH in line for line in seen["links"])
