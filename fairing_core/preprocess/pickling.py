@@ -14,9 +14,10 @@ import os
 import posixpath
 import sys
 import threading
+from collections import ChainMap
 from collections.abc import Callable, Iterator
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import cloudpickle  # type: ignore[import-untyped]
 
@@ -123,14 +124,26 @@ class _Made:
         self.reduced = (make, args)
 
 
+def _environment(environ: Any) -> Any:
+    for name in ("environ", "environb"):
+        if environ is getattr(os, name, None):
+            return getattr, (os, name)
+    return environ.__reduce_ex__(_PROTOCOL)
+
+
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """cloudpickle's, with three additions.
+    """cloudpickle's, with four additions.
 
     It notes every module that it refers to. It leaves out what differs between two machines with
-    the same code: folders, and the order of constant sets. And it knows two types of functools:
-    cached functions, which cloudpickle refers to by their name in a ``__main__`` that the image
-    lacks, and cached properties, which hold a lock up to Python 3.11.
+    the same code: folders, and the order of constant sets. The environment (``from os import
+    environ``) is that of where it is opened: here it holds what is nobody else's affair. And it
+    knows two types of functools: cached functions, which cloudpickle refers to by their name in a
+    ``__main__`` that the image lacks, and cached properties, which hold a lock up to Python 3.11.
     """
+
+    dispatch_table: ClassVar[ChainMap[Any, Any]] = ChainMap(
+        {type(os.environ): _environment}, *cloudpickle.Pickler.dispatch_table.maps
+    )
 
     def __init__(self, file: IO[bytes] | _Sink, root: str, *, by_value: str | None) -> None:
         super().__init__(file, protocol=_PROTOCOL)

@@ -381,6 +381,21 @@ def test_a_programs_function_runs_as_when_called_directly(
     assert ran.code == 0
 
 
+@pytest.mark.parametrize("use", ["environ", "holder[0]", "given"])
+def test_the_environment_is_the_runs_and_this_machines_stays_here(
+    project: Project, container: Container, use: str
+) -> None:
+    program = f"""
+        from os import environ, environb
+        holder = [environ]
+        def train(given):
+            return [{use}.get("SECRET"), {use}.get("GIVEN"), environb[b"GIVEN"] == b"1"]
+    """
+    context = project.main(program, args="(environ,)", SECRET="hunter2")
+    assert not any(b"hunter2" in content(file) for file in context.files)
+    assert container.run(context, GIVEN="1").value == [None, "1", True]
+
+
 PICKLES = """
     import multiprocessing
     import pickle
