@@ -10,6 +10,7 @@ import ast
 import functools
 import importlib.machinery
 import os
+import re
 import warnings
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -20,6 +21,8 @@ from fairing_core.values import frozen
 
 logger = log.named(__name__)
 
+_PIP = re.compile(r"\b(?:pip3?|conda)\b")
+_HARMLESS = frozenset(("time", "prun", "env", "set_env", "pwd", "ls", "ll", "cat", "matplotlib"))
 _SUFFIXES = (*importlib.machinery.EXTENSION_SUFFIXES, *importlib.machinery.SOURCE_SUFFIXES)
 
 
@@ -115,6 +118,15 @@ def names_in(tree: ast.Module, package: str = "") -> tuple[frozenset[str], froze
     return frozenset(_imports(tree, package)), frozenset(_certain(tree.body))
 
 
+def brings_modules(code: ast.AST) -> bool:
+    """Whether running `code` may put modules where later imports find them.
+
+    Then what is imported after it may be there, whatever the image has: it changes where Python
+    looks or stands, or runs pip or, in a notebook, a command.
+    """
+    return any(map(_brings_modules, ast.walk(code)))
+
+
 def absolute(name: str, level: int, package: str) -> str | None:
     """The name that a relative import (`level` dots) means in `package`; None if it means none."""
     if not level:
@@ -138,9 +150,8 @@ def _imports(tree: ast.AST, package: str) -> Iterator[str]:
 
 def _certain(body: Iterable[ast.stmt]) -> Iterator[str]:
     for node in body:
-        if any(isinstance(one, ast.Attribute) and one.attr == "path" and _is_sys(one.value)
-               for one in ast.walk(node)):  # fmt: skip
-            return  # what follows may come from a folder that the program adds itself
+        if brings_modules(node):
+            return
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -149,8 +160,27 @@ def _certain(body: Iterable[ast.stmt]) -> Iterator[str]:
             yield from _certain(node.body)  # type: ignore[attr-defined]
 
 
-def _is_sys(node: ast.expr) -> bool:
-    return isinstance(node, ast.Name) and node.id == "sys"
+def _brings_modules(node: ast.AST) -> bool:
+    match node:
+        case ast.Attribute(value=ast.Name(id="sys"), attr="path" | "modules" | "meta_path"):
+            return True
+        case ast.Attribute(value=ast.Name(id="os"), attr="chdir"):
+            return True
+        case ast.Call(func=ast.Attribute(value=ast.Call(func=ast.Name(id="get_ipython")))):
+            return not _texts(node) & _HARMLESS
+        case ast.Call():
+            return any(map(_PIP.search, _texts(node)))
+    return False
+
+
+def _texts(call: ast.Call) -> set[str]:
+    """The texts among the arguments of a call."""
+    parts = (part for argument in call.args for part in ast.walk(argument))
+    return {
+        part.value
+        for part in parts
+        if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    }
 
 
 def _is_main(node: ast.stmt) -> bool:

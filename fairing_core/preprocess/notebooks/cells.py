@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from fairing_core import errors, log
-from fairing_core.preprocess.imports import names_in
+from fairing_core.preprocess.imports import brings_modules, names_in
 from fairing_core.preprocess.notebooks import filters, ipynb, magics
 from fairing_core.preprocess.notebooks.current import is_notebook
 
@@ -75,18 +75,21 @@ def running(path: str, cells: Cells) -> Cells:
 def imports_of(title: str, cells: Cells) -> tuple[dict[str, str], dict[str, str]]:
     """The dotted names of modules that cells may import, and the top-level ones that they need.
 
-    Each with the cell that does.
+    Each with the cell that does. Once a cell may have brought modules itself, none is needed.
     """
     possible: dict[str, str] = {}
     needed: dict[str, str] = {}
+    is_open = True
     for number, cell in cells:
         where = f"{title}, cell {number}"
-        for text in (cell.source, *(text for _, text in cell.fragments)):
-            names, certain = names_in(_tree(text))
+        trees = [_tree(text) for text in (cell.source, *(text for _, text in cell.fragments))]
+        for tree in trees:
+            names, certain = names_in(tree)
             for name in sorted(names):
                 possible.setdefault(name, where)
-            for name in sorted(certain - {_ANSWERED}):
+            for name in sorted(certain - {_ANSWERED} if is_open else ()):
                 needed.setdefault(name, where)
+        is_open = is_open and not any(map(brings_modules, trees))
     return possible, needed
 
 

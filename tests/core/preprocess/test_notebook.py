@@ -77,6 +77,32 @@ def test_what_the_image_has_to_have_is_told_with_the_cell(project: Project) -> N
     ]
 
 
+@pytest.mark.parametrize(
+    "brings",
+    [
+        "import sys\nsys.path.append('/opt/lib')",
+        "%%writefile model.py\nx = 1",
+        "%%bash\npip install torch",
+        "!git clone there:lib && mv lib/torch .",
+        "%cd lib",
+        "import os\nos.chdir('lib')",
+    ],
+)
+def test_once_a_cell_may_bring_modules_itself_no_other_cell_is_known_to_lack_one(
+    project: Project, brings: str
+) -> None:
+    write(project.root / "train.ipynb", "import numpy", brings, "import model, torch")
+    assert [one.module for one in packaged().imports] == ["numpy"]
+
+
+@pytest.mark.parametrize("cell", ["!pip install torch", "%matplotlib inline", "%env A=1", "!ls"])
+def test_other_magics_leave_what_cells_import_as_known_as_it_was(
+    project: Project, cell: str
+) -> None:
+    write(project.root / "train.ipynb", cell, "import torch")
+    assert [one.module for one in packaged().imports] == ["torch"]
+
+
 def test_a_secret_travels_only_where_it_is_allowed(project: Project) -> None:
     project.write("keys/id_rsa", "x")
     write(project.root / "train.ipynb", "print(1)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import textwrap
 from typing import Any
 
@@ -36,6 +37,9 @@ def wanted(context: BuildContext) -> dict[str, str]:
         ("from __future__ import annotations\nimport sys", set()),
         ("import fairing_core", set()),
         ("import sys, numpy\nsys.path.insert(0, '/opt')\nimport pandas", {"numpy"}),
+        ("import os, numpy\nos.system('pip install pandas')\nimport pandas", {"numpy"}),
+        ("import subprocess\nsubprocess.run(['python', '-m', 'pip'])\nimport pandas", set()),
+        ('"Needs: pip install numpy"\nimport numpy', {"numpy"}),
         ("import helper", {"pandas"}),
         ("import package.inner", {"scipy"}),
         ("try:\n    import helper\nexcept ImportError:\n    pass", set()),
@@ -49,6 +53,14 @@ def test_a_scripts_imports_under_no_condition(
     project.write("package/inner.py", "pass\n")
     project.write("train.py", f"{program}\n")
     assert set(wanted(project.script())) == modules
+
+
+def test_what_an_older_python_has_is_not_wanted(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdlib_module_names", sys.stdlib_module_names - {"distutils", "cgi"})
+    project.write("train.py", "import cgi, distutils.version, numpy")
+    assert set(wanted(project.script())) == {"numpy"}
 
 
 def test_it_says_what_imports_them(project: Project) -> None:
