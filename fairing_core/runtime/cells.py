@@ -108,6 +108,10 @@ class _Loop:
 
 def _prepare(shell: Shell) -> None:
     """What cells use without importing it, and what a job has in a notebook's place."""
+    if "" not in sys.path:
+        # As in a kernel: modules are found where a cell has changed to, too.
+        homes = [os.path.basename(path) in ("site-packages", "dist-packages") for path in sys.path]
+        sys.path.insert(homes.index(True) if True in homes else len(homes), "")
     vars(builtins).update(get_ipython=lambda: shell, display=shell.display)
     if os.environ.get("MPLBACKEND", _INLINE).startswith(_INLINE):
         os.environ["MPLBACKEND"] = "agg"  # figures have no notebook to go to
@@ -133,6 +137,8 @@ def _remember(name: str, source: str, shown: dict[int, str]) -> None:
 
 def _compiled(source: str, name: str, flags: int, shown: dict[int, str]) -> CodeType:
     tree: Any = compile(source, name, "exec", flags | ast.PyCF_ONLY_AST, True)
+    if "get_ipython" in source and "import" in source:
+        tree = _OursForIPythons().visit(tree)
     nodes: Any = ast.walk(tree) if shown else ()
     for node in nodes:
         text = shown.get(getattr(node, "lineno", 0))
@@ -141,6 +147,20 @@ def _compiled(source: str, name: str, flags: int, shown: dict[int, str]) -> Code
             node.col_offset = len(text) - len(text.lstrip())
             node.end_lineno, node.end_col_offset = node.lineno, len(text.encode())
     return compile(tree, name, "exec", flags, True)  # type: ignore[no-any-return]
+
+
+class _OursForIPythons(ast.NodeTransformer):
+    """``from IPython import get_ipython`` gives ours: IPython's own has no shell to give here."""
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> Any:
+        ours = [alias for alias in node.names if alias.name == "get_ipython"]
+        if not ours or node.module not in ("IPython", "IPython.core.getipython"):
+            return node
+        rest = [alias for alias in node.names if alias not in ours]
+        made = [ast.ImportFrom(module="builtins", names=ours, level=0)]
+        if rest:
+            made.append(ast.ImportFrom(module=node.module, names=rest, level=0))
+        return [ast.copy_location(one, node) for one in made]
 
 
 # --- what failed ----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""``IPython.display`` for notebooks whose image has no IPython.
+"""``IPython.display``, and ``InteractiveShell`` to set options of, for images without IPython.
 
 Shipped with a converted notebook; see `fairing_core.runtime.cells`. It answers the notebook and the
 modules beside it alone: libraries that ask for IPython to learn where they are shall not find it.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from importlib.machinery import ModuleSpec
 
 TYPE_CHECKING = False
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-_MODULES = ("IPython", "IPython.display", "IPython.core", "IPython.core.display")
+_PACKAGES = {
+    "IPython": ("IPython.display", "IPython.core"),
+    "IPython.core": ("IPython.core.display", "IPython.core.interactiveshell"),
+}
+_MODULES = {*_PACKAGES, *(name for inner in _PACKAGES.values() for name in inner)}
 _frame = sys._getframe  # noqa: SLF001 - there is no other way to who imports
 
 
@@ -55,10 +60,15 @@ class Finder:
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__dict__.update(get_ipython=_nothing, display=self._display)
+        if module.__name__ in _PACKAGES:
+            module.__dict__["get_ipython"] = _nothing
+            for name in _PACKAGES[module.__name__]:
+                import_module(name)
+            return
+        module.__dict__["__getattr__"] = _class
         if module.__name__.endswith("display"):
             module.__dict__.update(
-                clear_output=_nothing, set_matplotlib_formats=_nothing, __getattr__=_class
+                display=self._display, clear_output=_nothing, set_matplotlib_formats=_nothing
             )
 
     def invalidate_caches(self) -> None:

@@ -68,6 +68,16 @@ def test_pickles_and_processes_find_what_cells_define(run: Run) -> None:
     assert ran.out == "True\nfork [2, 4]\nspawn [2, 4]\n", ran.err
 
 
+@pytest.mark.parametrize("change", ["%cd -q sub", "import os\nos.chdir('sub')"])
+def test_modules_are_found_in_the_folder_that_a_cell_has_changed_to(run: Run, change: str) -> None:
+    ran = run(
+        "import os\nos.mkdir('sub')\nopen('sub/helper.py', 'w').write('x = 7')",
+        change,
+        "import helper\nprint(helper.x)",
+    )
+    assert ran.out == "7\n", ran.err
+
+
 def test_cells_await_on_one_event_loop(run: Run) -> None:
     ran = run(
         "import asyncio\nqueue = asyncio.Queue()\n"
@@ -256,6 +266,47 @@ def test_what_ipython_shows_is_text_in_an_image_without_ipython(run: Run, projec
         "from helper import HTML as theirs, get_ipython\nprint(theirs('x').data, get_ipython())",
     )
     assert ran.out == "<IPython.core.display.HTML object>\n3\nNone\nx None\n", ran.err
+
+
+OPTION = """
+from IPython.core.interactiveshell import InteractiveShell
+InteractiveShell.ast_node_interactivity = "all"
+print(7)
+"""
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "from IPython import display\ndisplay.clear_output(wait=True)\ndisplay.display(7)",
+        "import IPython\nIPython.display.display(7)",
+        "import IPython.core.display as d\nd.display(7)",
+        OPTION,
+    ],
+)
+def test_however_a_cell_imports_what_shows_things_it_is_there(run: Run, cell: str) -> None:
+    ran = run(cell)
+    assert ran.out == "7\n", ran.err
+
+
+@pytest.mark.parametrize("has_ipython", [False, True], ids=["without", "with"])
+@pytest.mark.parametrize(
+    "imported",
+    [
+        "from IPython import get_ipython",
+        "from IPython import display, get_ipython as gi, get_ipython",
+        "from IPython.core.getipython import get_ipython",
+        "if True:\n    from IPython import get_ipython",
+    ],
+)
+def test_get_ipython_is_ours_in_a_cell_that_imports_it(
+    run: Run, project: Project, imported: str, has_ipython: bool
+) -> None:
+    if has_ipython:  # as it answers where no shell runs
+        project.write("IPython/__init__.py", "def get_ipython(): pass\ndisplay = 1")
+        project.write("IPython/core/getipython.py", "from IPython import get_ipython")
+    ran = run(f"{imported}\nget_ipython().run_line_magic('matplotlib', 'inline')", "!echo hi")
+    assert ran.out == "hi\n", ran.err
 
 
 def test_a_library_that_asks_for_ipython_does_not_find_it(run: Run) -> None:
