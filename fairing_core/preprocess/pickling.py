@@ -12,10 +12,11 @@ import importlib
 import io
 import os
 import posixpath
+import re
 import sys
 import threading
 from collections import ChainMap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import IO, Any, ClassVar
 
@@ -27,6 +28,8 @@ from fairing_core.preprocess.travel import CORE
 from fairing_core.values import frozen
 
 _PROTOCOL = 5  # what every Python since 3.8 reads
+_TYPING = ("typing", "types")
+_NAME = re.compile(r"[^\W\d]\w*")
 _FILENAME = 10  # among the arguments of a code, from Python 3.11 on
 _CACHED = type(functools.cache(len))  # it has no public name
 _register = threading.RLock()  # cloudpickle keeps its by-value modules in one set of the process
@@ -151,6 +154,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._root = root
         self._by_value = by_value
         self._shown: dict[str, str] = {}
+        self._tried: dict[int, bool] = {}
 
     def reducer_override(self, obj: Any) -> Any:
         """What `obj` is pickled as; pickle asks for all but plain values and containers."""
@@ -204,6 +208,27 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             self._relocate(slots["__globals__"], name)
             if not self._relocate(space, name):
                 space.pop(name, None)  # cloudpickle adds it whether or not it is used
+        for name in sorted(_named(slots["__annotations__"]) - slots["__globals__"].keys()):
+            if name in function.__globals__ and self._goes_along(function.__globals__[name]):
+                slots["__globals__"][name] = function.__globals__[name]
+
+    def _goes_along(self, value: object) -> bool:
+        """Whether what only the text of a hint names can travel, and asks nothing of the image."""
+        if isinstance(value, ModuleType):
+            return _is_there(value.__name__)
+        if not isinstance(value, type) and type(value).__module__ not in _TYPING:
+            return False
+        if id(value) not in self._tried:
+            self._tried[id(value)] = True  # while it is tried: hints may go round in circles
+            trial = _Pickler(_Sink(), self._root, by_value=self._by_value)
+            trial._tried = self._tried
+            try:
+                trial.dump(value)
+            except Exception:  # noqa: BLE001 - objects say in their own ways that they can't
+                self._tried[id(value)] = False
+            else:
+                self._tried[id(value)] = all(map(_is_there, trial.referred))
+        return self._tried[id(value)]
 
     def _relocate(self, space: dict[str, Any], name: str) -> bool:
         """Makes a path, or a list of one, relative to where the code is opened."""
@@ -240,6 +265,21 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         info = _Made(getattr, functools, "_CacheInfo")  # by itself it gives another name
         args = (wrapped, parameters["maxsize"], parameters["typed"], info)
         return type(function), args, {**state, "__wrapped__": wrapped}
+
+
+def _named(hints: Mapping[str, object]) -> set[str]:
+    """The names in those hints that are texts, as a whole or in part."""
+    found = set[str]()
+    for hint in hints.values():
+        if isinstance(hint, str) or type(hint).__module__ in _TYPING:
+            found.update(_NAME.findall(str(hint)))
+    return found
+
+
+def _is_there(module: str) -> bool:
+    """Whether every image has the module, or gets it."""
+    top = module.partition(".")[0]
+    return top in sys.stdlib_module_names or top == cloudpickle.__name__
 
 
 def _ordered(constant: object) -> object:

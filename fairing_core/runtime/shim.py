@@ -195,7 +195,11 @@ def _view(name: str, spaces: list[dict[str, Any]]) -> types.ModuleType:
         for attribute, value in space.items():
             # What type hints look up is looked up in the dict; other values may change yet.
             fixed = isinstance(value, (types.FunctionType, type, types.ModuleType))
-            if fixed or attribute in ("__file__", "__package__", "__path__"):
+            if (
+                fixed
+                or type(value).__module__ in ("typing", "types")
+                or attribute in ("__file__", "__package__", "__path__")
+            ):
                 module.__dict__[attribute] = value
     return module
 

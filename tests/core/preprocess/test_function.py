@@ -323,6 +323,44 @@ PROGRAMS = {
         "()",
         True,
     ),
+    "type hints that are texts": (
+        """
+        from __future__ import annotations
+        import dataclasses, datetime as dt, typing
+        from typing import Optional
+        @dataclasses.dataclass
+        class A:
+            b: list[B]
+            c: Both
+            up: Optional[A] = None
+        @dataclasses.dataclass
+        class B:
+            when: dt.date
+        Both = Optional[B]
+        def train(a: Optional[A] = None):
+            found = typing.get_type_hints(A)
+            assert found == {"b": list[B], "c": Both, "up": Optional[A]}
+            assert typing.get_type_hints(B) == {"when": dt.date}
+            return typing.get_type_hints(train) == {"a": Optional[A]}
+        """,
+        "train",
+        "()",
+        True,
+    ),
+    "type hints that name what can not travel": (
+        """
+        from __future__ import annotations
+        import hypothesis, threading
+        class Locked:
+            lock = threading.Lock()
+        class Theirs(hypothesis.Phase.__class__):
+            pass
+        def train(a: Locked = None, b: Theirs = None, c: hypothesis.Phase = None): return 1
+        """,
+        "train",
+        "()",
+        1,
+    ),
     "enumeration": (
         """
         import dataclasses, enum
