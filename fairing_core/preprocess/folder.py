@@ -29,10 +29,7 @@ def package_folder(
     found = inputs.collect([root], root=root)
     if not found:
         raise errors.EmptyEntry(f"{folder} has no files, so there is nothing to build")
-    files = [
-        inputs.file(path, inputs.place(path, root=root, prefix=prefix, named=text), reason="folder")
-        for path, text in found.items()
-    ]
+    files = inputs.placed(found, root=root, prefix=prefix, reason="folder")
     home = prefix.rstrip("/")
     has_main = os.path.join(root, _MAIN) in found
     command = ("python", home) if has_main else ()

@@ -122,11 +122,8 @@ class FullNotebookPreprocessor:
 
         content = _stripped(document)
         entry = ContextFile(self._prefix + name, content, size=len(content), reason="entry")
-        files = [entry]
-        for one, text in inputs.collect(self._inputs, root=root).items():
-            if one != path:
-                where = inputs.place(one, root=root, prefix=self._prefix, named=text)
-                files.append(inputs.file(one, where, reason="input_files"))
+        found = inputs.collect(self._inputs, root=root)
+        files = [entry, *inputs.placed(found, root=root, prefix=self._prefix, without={path})]
         files += inputs.mapped(self._output_map)
         names = _imports(notebook, title)
         files += travel.modules(self._prefix, root, files, names=names)

@@ -90,10 +90,7 @@ class FunctionPreprocessor:
         ]
         found = inputs.collect(self._inputs, root=home.root)
         there = {str(item.content) for item in files}
-        for path, text in found.items():
-            if path not in there:
-                place = inputs.place(path, root=home.root, prefix=prefix, named=text)
-                files.append(inputs.file(path, place, reason="input_files"))
+        files += inputs.placed(found, root=home.root, prefix=prefix, without=there)
         files += inputs.mapped(self._output_map)
         files += travel.answers(prefix, files, modules)
 

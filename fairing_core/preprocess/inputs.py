@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fairing_core import errors, log
@@ -145,6 +145,26 @@ def place(path: str, *, root: str, prefix: str, named: str) -> str:
             f"{prefix + os.path.basename(path)!r}}}"
         )
     return prefix + as_posix(below)
+
+
+def placed(
+    found: Mapping[str, str],
+    *,
+    root: str,
+    prefix: str,
+    without: Collection[str] = (),
+    reason: str = "input_files",
+) -> Iterator[ContextFile]:
+    """The files that `collect` found, but for those in `without`, each on its way to its place.
+
+    Raises:
+        OutsideRoot: one lies outside `root`.
+        UnreadableInput: one can't be looked at.
+    """
+    for path, text in found.items():
+        if path not in without:
+            where = place(path, root=root, prefix=prefix, named=text)
+            yield file(path, where, reason=reason)
 
 
 def as_posix(path: str) -> str:

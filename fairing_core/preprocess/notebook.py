@@ -98,10 +98,7 @@ class NotebookPreprocessor:
         place = f"{self._prefix}{inputs.as_posix(title)}.py"
         files = [ContextFile(place, content, size=len(content), reason="entry")]
         found = inputs.collect(self._inputs, root=root)
-        for name, text in found.items():
-            if name != path:
-                where = inputs.place(name, root=root, prefix=self._prefix, named=text)
-                files.append(inputs.file(name, where, reason="input_files"))
+        files += inputs.placed(found, root=root, prefix=self._prefix, without={path})
         files += inputs.mapped(self._output_map)
         names, needed = cells.imports_of(title, converted)
         files += travel.modules(self._prefix, root, files, names=names)

@@ -84,10 +84,7 @@ class PythonPreprocessor:
             root = os.path.dirname(entry)
 
         files = [inputs.file(entry, self._prefix + _name(entry), reason="entry")]
-        for path, text in found.items():
-            if path != entry:
-                place = inputs.place(path, root=root, prefix=self._prefix, named=text)
-                files.append(inputs.file(path, place, reason="input_files"))
+        files += inputs.placed(found, root=root, prefix=self._prefix, without={entry})
         files += inputs.mapped(self._output_map)
         is_python = self._is_python(entry)
         if is_python:
