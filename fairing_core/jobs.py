@@ -213,7 +213,7 @@ def folder_of(source: Source) -> Path:
         return source.target.absolute().parent
     try:
         file = inspect.getsourcefile(inspect.unwrap(cast(Any, source.target)))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OSError):  # OSError: a class of a notebook or a console
         file = None
     if file is not None and os.path.isfile(file):
         return Path(file).absolute().parent

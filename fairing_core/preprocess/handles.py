@@ -20,6 +20,7 @@ _LINES = (
     r"_?socket\.socket|_?ssl\..*|http\.client\..*|sqlite3\..*"
     r"|.*\.\w*(?:Session|Client|Connection|Engine|Cursor|Channel|Pool)"
 )
+_KERNEL = r"IPython\.core\.interactiveshell\.InteractiveShell"
 _PROCESS = r"builtins\.frame|builtins\.traceback|subprocess\.Popen"
 
 _ADVICE = {
@@ -34,6 +35,10 @@ _ADVICE = {
     re.compile(_LINES): (
         "connect inside the function: pass what it connects to, and secrets as environment "
         "variables of the run"
+    ),
+    re.compile(_KERNEL): (
+        "it is the notebook's own, and its magics and ! commands are calls of it: in a function, "
+        "use Python for what they do (os, subprocess)"
     ),
     re.compile(_PROCESS): "it belongs to this process: pass what you need of it as plain values",
 }

@@ -109,6 +109,15 @@ def test_settings_are_looked_for_beside_the_entry(tmp_path: Path) -> None:
     assert folder_of(as_source(len)) == Path.cwd()
 
 
+def test_a_class_of_a_notebook_lives_in_the_working_directory(
+    backend: LocalBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
+    made = type("Made", (), {"__module__": "__main__", "train": lambda self, x: x + 1})
+    assert folder_of(as_source(made)) == Path.cwd()
+    assert TrainJob(made, kwargs={"x": 6}, backend=backend).submit().result(60) == 7
+
+
 def test_a_class_with_train_runs(backend: LocalBackend) -> None:
     assert TrainJob(Trainer, backend=backend).submit().result(timeout=60) == "trained"
 

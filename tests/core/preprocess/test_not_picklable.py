@@ -135,6 +135,7 @@ def test_the_message_says_what_it_is_and_what_to_do(project: Project) -> None:
         ("held('cupy._core', 'ndarray')", "CPU"),
         ("held('lab.sdk', 'Thing')", "__getstate__"),
         ("sys._getframe()", "belongs to this process"),
+        ("held('IPython.core.interactiveshell', 'InteractiveShell')", "use Python"),
     ],
 )
 @pytest.mark.parametrize("way", ["global", "attribute", "closure", "default", "argument"])
