@@ -63,7 +63,7 @@ def parse(command: str) -> Install:
         NotPlain: it asks for something else, too.
     """
     try:
-        words = shlex.split(_COMMENT.sub("", _PYTHON.sub("python", command)))
+        words = list(_words(_COMMENT.sub("", _PYTHON.sub("python", command))))
     except ValueError as exc:
         raise NotPlain(f"its quotes don't match ({exc})") from exc
     found = [_one(part) for part in _parts(words)]
@@ -75,6 +75,14 @@ def parse(command: str) -> Install:
         index=indexes.pop(),
         files=tuple(name for one in found for name in one.files),
     )
+
+
+def _words(command: str) -> shlex.shlex:
+    """Its words, and each ``;`` that is no part of a quoted one."""
+    words = shlex.shlex(command, posix=True, punctuation_chars=";")
+    words.commenters = ""
+    words.whitespace_split = True
+    return words
 
 
 def _parts(words: Iterable[str]) -> Iterator[list[str]]:
@@ -89,8 +97,7 @@ def _parts(words: Iterable[str]) -> Iterator[list[str]]:
         if redirect:
             if not redirect[1]:
                 next(rest, None)
-        elif word in ("&&", ";") or word.endswith(";"):
-            part += [] if is_piped or word == "&&" else [word[:-1]]
+        elif word in ("&&", ";"):
             yield part
             part, is_piped = [], False
         elif word == "|" or is_piped:

@@ -30,6 +30,7 @@ from fairing_core.preprocess.notebooks.installs import Install, NotPlain, is_ins
         ("pip install pandas > /dev/null 2>&1", ["pandas"]),
         ("pip install pandas &> log | tail -n 1", ["pandas"]),
         ("pip install a && pip install b; pip install c ;", ["a", "b", "c"]),
+        ("pip install a;pip install 'b; os_name>\"a\"';", ["a", 'b; os_name>"a"']),
         ("pip install --pre --extra-index-url=https://u/s -f https://w a",
          ["--pre", "--extra-index-url https://u/s", "-f https://w", "a"]),
         ("pip install fairing-core fairing_onprem[s3]>=0 kubeflow-fairing pandas", ["pandas"]),
