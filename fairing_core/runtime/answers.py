@@ -17,7 +17,7 @@ from types import ModuleType
 
 TYPE_CHECKING = False  # as typing's, whose import would take longer than this whole file
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from typing import Any
 
 __version__ = "0"
@@ -41,7 +41,8 @@ _OPERATORS = (
 class Inert:
     """Whatever is done with it, nothing happens: calls, attributes and items give itself.
 
-    It is false, empty, zero, and its own context manager; as a base class it is a plain class.
+    It is false, empty, zero, its own context manager and what awaiting it gives; as a base class it
+    is a plain class.
     """
 
     def __init__(self, name: str) -> None:
@@ -96,6 +97,10 @@ class Inert:
     def __exit__(self, *exc: Any) -> None:
         pass
 
+    def __await__(self) -> Generator[None, None, Inert]:
+        yield from ()
+        return self
+
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
         # One Plain at the most, and none before a real class: else the bases have no order.
         first = next(base for base in bases if isinstance(base, Inert))
@@ -126,6 +131,13 @@ for _operator in _OPERATORS.split():
     setattr(Inert, f"__{_operator}__", _itself)
 
 INERT = Inert("fairing_core")
+
+
+class _Ran(tuple):  # type: ignore[type-arg]
+    """What ``fairing.config.run()`` gives: inert parts, and an inert run."""
+
+    __slots__ = ()
+    handle = Inert("run")
 
 
 class Plain:
@@ -229,7 +241,7 @@ def _config(name: str) -> ModuleType:
     def run(*, dry_run: bool = False) -> Any:
         if dry_run:
             return Inert("plan")
-        return tuple(Inert(part) for part in ("preprocessor", "builder", "deployer"))
+        return _Ran(Inert(part) for part in ("preprocessor", "builder", "deployer"))
 
     values = dict.fromkeys(("reset", "set_preprocessor", "set_builder", "set_deployer"), nothing)
     config.__dict__.update(values, run=run, fn=fn, __getattr__=_answers(name), __path__=[])
