@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,11 @@ _SOURCES: Mapping[str, tuple[str, str]] = {
 }
 _VOLUMES = (*_SOURCES, "empty_dir", "shm", "host_path")
 _BESIDE = ("sub_path", "read_only")
+_QUANTITY = re.compile(r"[+-]?[0-9.]+([eEinumkKMGTP]*[-+]?[0-9]*)")
+"""As the API server checks it, which does not say whose it is.
+
+Source: Kubernetes v1.36, apimachinery, resource.Quantity.
+"""
 
 
 def pod_patch(
@@ -108,7 +114,7 @@ def _resources(said: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _quantity(name: str, amount: object) -> str:
-    if isinstance(amount, str):
+    if isinstance(amount, str) and _QUANTITY.fullmatch(amount):
         return amount
     if isinstance(amount, bool) or not isinstance(amount, int | float) or not amount >= 0:
         raise errors.InputError(

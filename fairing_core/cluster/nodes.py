@@ -22,7 +22,11 @@ def check(cluster: Cluster, pod: Object, platform: str | None) -> Check:
         return Check("nodes", None, "whether one can hold it is not known: you may not list nodes")
     reasons: Counter[str] = Counter()
     for node in nodes:
-        if (reason := unfit(pod, node, platform)) is None:
+        try:
+            reason = unfit(pod, node, platform)
+        except ValueError as exc:  # what a mutator wrote, and the API server refuses
+            return Check("nodes", None, f"whether one can hold it is not known: {exc}")
+        if reason is None:
             told = f"{node['metadata']['name']} can hold it, when it is free"
             return Check("nodes", True, told + _unseen(pod["spec"]))
         reasons[reason] += 1

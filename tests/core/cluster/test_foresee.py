@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fairing_core import k8s_utils
 from fairing_core.cluster import nodes
 from fairing_core.cluster.backend import KubernetesBackend
 from fairing_core.cluster.client import Cluster
@@ -141,6 +142,13 @@ def test_nodes_that_lack_the_same_are_counted(api: Api) -> None:
     )
     found = foreseen(api, "linux/arm64")["nodes"]
     assert (found.ok, found.detail) == (True, "c can hold it, when it is free")
+
+
+def test_a_quantity_that_is_none_is_no_fault_of_the_plan(api: Api) -> None:
+    api.objects["/api/v1/nodes/a"] = node("a")
+    mutator = k8s_utils.get_resource_mutator(cpu="two")
+    found = foreseen(api, pod_spec_mutators=[mutator])["nodes"]
+    assert (found.ok, "two" in found.detail) == (None, True)
 
 
 def secret(content: object, key: str = ".dockerconfigjson") -> dict[str, Any]:

@@ -101,6 +101,8 @@ def test_where_and_as_whom_it_runs() -> None:
         ({"resources": {"cpus": 1}}, "did you mean 'cpu'"),
         ({"resources": {"cpu": True}}, "cpu=True is no quantity"),
         ({"resources": {"cpu": -1}}, "cpu=-1 is no quantity"),
+        ({"resources": {"memory": "4GB"}}, "memory='4GB' is no quantity"),
+        ({"resources": {"limits": {"memory": "much"}}}, "memory='much' is no quantity"),
         ({"env": {"A": 3}}, "A is int"),
         ({"env": {"A": "x\0"}}, "NUL"),
         ({"secrets": {"TOKEN": "hunter2"}}, "TOKEN must say where the value is"),
