@@ -411,7 +411,7 @@ class RunHandle(ABC):
         """The files that the run was asked to leave behind (``outputs=``), once it has ended.
 
         They are on this machine then; after a failure, too. One that was not there when the program
-        ended is not among them.
+        ended is not among them, and is warned of.
 
         Args:
             timeout: seconds to wait for the end; None waits for ever.

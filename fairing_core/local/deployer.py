@@ -175,10 +175,9 @@ class LocalDeployer:
             workdir=manifest["workdir"],
             environment=_whole(manifest["env"]),
             returns=manifest["returns"],
+            outputs=manifest["outputs"],
             grace=self._grace,
         )
-        if manifest["outputs"]:
-            run.keep(manifest["outputs"], workdir=manifest["workdir"])
         return run
 
     def foresee(

@@ -12,11 +12,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from fairing_core import errors
+from fairing_core import errors, log
 from fairing_core.interfaces import RunHandle
 from fairing_core.local import files, locks, logs, outputs, places, records, supervisor
 from fairing_core.types import Artifact, Outcome, RunStatus, Step
 from fairing_core.values import replace
+
+logger = log.named(__name__)
 
 _MARGIN = 5.0  # seconds that a supervisor, or a killed program, gets to be gone
 _TAIL = 20  # lines of the log that an outcome shows
@@ -115,20 +117,15 @@ class LocalRun(RunHandle):
             steps.append(Step("run", state.started.timestamp(), took))
         return steps
 
-    def keep(self, outputs: Sequence[str], *, workdir: str) -> None:
-        """Notes which files the run leaves behind, as paths from where the program starts."""
-        asked = {"outputs": list(outputs), "workdir": workdir}
-        (self._directory / "outputs.json").write_text(json.dumps(asked), encoding="utf-8")
-
     def artifacts(self, timeout: float | None = None) -> list[Artifact]:
         """The files that the run was asked to leave behind, where they are, once it has ended."""
         self.wait(timeout)
-        try:
-            asked = json.loads((self._directory / "outputs.json").read_bytes())
-        except FileNotFoundError:
-            return []
-        below = places.inside(asked["workdir"]) or "."
-        return outputs.found(asked["outputs"], self._directory / "app" / below)
+        run = self._run()
+        home = self._directory / "app" / (places.inside(run.workdir) or ".")
+        found, left_out = outputs.found(run.outputs, home)
+        for path, fault in left_out.items():
+            logger.warning("%s: the output %r is left out: %s", self.name, path, fault)
+        return found
 
     def cancel(self) -> None:
         """Stops the run, and comes back once it has ended: SIGTERM, SIGKILL after the grace time.

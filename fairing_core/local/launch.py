@@ -24,6 +24,7 @@ def launch(
     workdir: str,
     environment: Mapping[str, str],
     returns: bool,
+    outputs: Sequence[str],
     grace: float,
 ) -> None:
     """Starts `command` and `args` in the unpacked code of `folder`, which becomes the run's.
@@ -52,6 +53,7 @@ def launch(
                 "args": list(args),
                 "workdir": workdir,
                 "returns": returns,
+                "outputs": list(outputs),
                 "grace": grace,
                 "program": [_program(command[0], app), *_placed(command[1:], app)],
                 "directory": str(place),

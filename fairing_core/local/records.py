@@ -38,12 +38,17 @@ class State:
 
 @frozen
 class Run:
-    """What was asked for; `uid` tells it from another run of its name, `grace` is in seconds."""
+    """What was asked for; `uid` tells it from another run of its name, `grace` is in seconds.
+
+    `outputs` are relative to `workdir`, which is below ``/app``.
+    """
 
     name: str
     uid: str
     created: datetime
     grace: float = field(kw_only=True)
+    outputs: tuple[str, ...] = field(kw_only=True)
+    workdir: str = field(kw_only=True)
 
 
 def write_run(directory: Path, run: dict[str, Any]) -> None:
@@ -67,7 +72,14 @@ def read_run(directory: Path) -> Run:
     content = _read(path)
     try:
         created = datetime.fromtimestamp(content["created"], UTC)
-        return Run(content["name"], content["uid"], created, grace=float(content["grace"]))
+        return Run(
+            content["name"],
+            content["uid"],
+            created,
+            grace=float(content["grace"]),
+            outputs=tuple(content.get("outputs", ())),
+            workdir=content["workdir"],
+        )
     except _DAMAGES as exc:
         raise _damaged(path) from exc
 

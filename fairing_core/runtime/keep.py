@@ -75,6 +75,7 @@ class _Run:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
             signal.signal(number, self._hand_on)
         environment = _programs_own()
+        _clear()
         if os.environ.get("FAIRING_RESULT") and _made_room():
             environment["FAIRING_RESULT_LARGE"] = os.path.join(_room(), "result.json")
         _say("the program starts")
@@ -90,7 +91,7 @@ class _Run:
             try:
                 self._keep(code)
             except OSError as exc:  # no room on the disk, for one: no fault of the program
-                sys.stderr.write(f"its outputs can't be kept: {exc.strerror}: {exc.filename}\n")
+                _complain(f"the outputs can't be kept: {exc.strerror}: {exc.filename}")
         return code
 
     def _hand_on(self, number: int, frame: object) -> None:
@@ -117,9 +118,15 @@ class _Run:
         if os.getpid() == 1:  # what still runs must not change them
             with contextlib.suppress(ProcessLookupError):
                 os.kill(-1, signal.SIGKILL)
+        found, missing = _found(patterns, self._home)
         index = [_entry(large, None)] if has_result else []
-        index += [_entry(at, path) for path, at in sorted(_found(patterns, self._home).items())]
-        if not index:
+        index += [_entry(at, path) for path, at in sorted(found.items())]
+        index += [_left_out(pattern, "there is no such file") for pattern in missing]
+        kept = [entry for entry in index if not entry.get("error")]
+        for entry in index:
+            if entry.get("error"):
+                _complain(f"the output {entry['path'] or large!r} is left out: {entry['error']}")
+        if not kept:
             return
         _write("index.json", _json().dumps(index))
         if os.environ.get(STORE) and self._stored(index):
@@ -128,7 +135,7 @@ class _Run:
         until = min(now + seconds, max(self._last_moment(), now + _CHANCE))
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until))
         size = sum(entry["size"] for entry in index)
-        many = f"{len(index)} outputs, {size} bytes, are kept until {moment}"
+        many = f"{len(kept)} outputs, {size} bytes, are kept until {moment}"
         _say(f"the program has ended with exit code {code}; {many}")
         released = os.path.join(_room(), "released")
         while not self._is_stopped and time.time() < until and not os.path.exists(released):
@@ -140,7 +147,7 @@ class _Run:
         import urllib.parse
 
         entries = [entry for entry in index if not entry.get("error")]
-        told = _json().dumps({"run": os.environ.get("FAIRING_RUN_UID"), "files": entries}).encode()
+        told = _json().dumps({"run": os.environ.get("FAIRING_RUN_UID"), "files": index}).encode()
         head = BUNDLE + b"%d\n" % len(told) + told
         size = len(head) + sum(entry["size"] for entry in entries)
         try:
@@ -158,7 +165,7 @@ class _Run:
             if 200 <= status < 300:
                 return True
             fault = f"HTTP {status}"
-        sys.stderr.write(f"fairing: the outputs can't be stored ({fault}), so they are kept here\n")
+        _complain(f"the outputs can't be stored ({fault}), so they are kept here")
         return False
 
     def _bundle(self, head: bytes, entries: list[dict[str, Any]]) -> Iterator[bytes]:
@@ -206,17 +213,30 @@ def _say(told: str) -> None:
             os.write(stream, f"{SIGN}{told}]\n".encode())
 
 
-def _found(patterns: list[str], home: str) -> dict[str, str]:
-    """The files by the path that they go by: relative to `home` where they are below it."""
+def _complain(text: str) -> None:
+    """What a person has to know; before the last line, since what follows is read by nobody."""
+    sys.stderr.write(f"fairing: {text}\n")
+    sys.stderr.flush()
+
+
+def _found(patterns: list[str], home: str) -> tuple[dict[str, str], list[str]]:
+    """The files by the path that they go by, and the patterns of which there are none.
+
+    The path is relative to `home` where they are below it.
+    """
     import glob
 
-    found = {}
+    found, missing = {}, []
     for pattern in patterns:
-        for match in glob.glob(os.path.join(home, pattern), recursive=True):
-            for path in _files(match):
-                name = os.path.relpath(path, home)
-                found[path.lstrip("/") if name.startswith("..") else name] = path
-    return found
+        # A file's own name may have brackets.
+        matches = glob.glob(os.path.join(glob.escape(home), pattern), recursive=True)
+        paths = [path for one in (os.path.join(home, pattern), *matches) for path in _files(one)]
+        for path in paths:
+            name = os.path.relpath(path, home)
+            found[path.lstrip("/") if name.startswith("..") else name] = path
+        if not paths:
+            missing.append(pattern)
+    return found, missing
 
 
 def _files(path: str) -> Iterator[str]:
@@ -239,8 +259,12 @@ def _entry(at: str, path: str | None) -> dict[str, Any]:
                 digest.update(block)
                 size += len(block)
     except OSError as exc:
-        return {"path": path, "at": at, "size": 0, "sha256": "", "error": exc.strerror}
+        return _left_out(path, exc.strerror or type(exc).__name__)
     return {"path": path, "at": at, "size": size, "sha256": digest.hexdigest()}
+
+
+def _left_out(path: str | None, fault: str) -> dict[str, Any]:
+    return {"path": path, "at": "", "size": 0, "sha256": "", "error": fault}
 
 
 def _send(number: int, offset: int) -> None:
@@ -255,11 +279,18 @@ def _send(number: int, offset: int) -> None:
 
 
 def _room() -> str:
-    """A folder that each process of the container finds."""
+    """A folder that each process of the container finds; where a volume is shared, no other's."""
     for place in filter(None, (os.environ.get("TMPDIR"), *_ROOMS)):
         if os.access(place, os.W_OK):
-            return os.path.join(os.path.abspath(place), ".fairing-keep")
+            return os.path.join(os.path.abspath(place), f".fairing-keep-{os.uname().nodename}")
     return ""
+
+
+def _clear() -> None:
+    """Removes what a container before this one has left there, on a volume."""
+    for name in ("index.json", "released", "result.json"):
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(_room(), name))
 
 
 def _made_room() -> bool:

@@ -183,14 +183,21 @@ def test_a_run_on_this_machine_tells_what_each_step_took(tmp_path: Path) -> None
 def leave() -> None:
     Path("runs").mkdir()
     Path("runs/a.txt").write_text("a")
+    Path("runs/b[1].txt").write_text("b")
     raise ValueError("too late")
 
 
-def test_outputs_on_this_machine_are_where_they_are(tmp_path: Path) -> None:
-    backend = LocalBackend(root=tmp_path / "runs")
+def test_outputs_on_this_machine_are_where_they_are(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = LocalBackend(root=tmp_path / "[runs]")
     run = TrainJob(leave, backend=backend, outputs=["runs/", "gone.txt"]).submit()
-    (found,) = run.artifacts(60)
+    assert [one.path for one in run.artifacts(60)] == ["runs/a.txt", "runs/b[1].txt"]
+    found = run.artifacts()[0]
     assert (found.path, found.size, found.content.read_text()) == ("runs/a.txt", 1, "a")
+    assert "the output 'gone.txt' is left out: there is no such file" in caplog.text
+    named = TrainJob(leave, backend=backend, outputs=["runs/b[1].txt", "runs/*"]).submit()
+    assert [one.path for one in named.artifacts(60)] == ["runs/a.txt", "runs/b[1].txt"]
     assert not TrainJob(train, backend=backend).submit().artifacts(60)
 
 
