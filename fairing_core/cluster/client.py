@@ -24,7 +24,12 @@ READ = 30.0
 _PATIENCE = 60.0  # seconds that a server which has answered before may be away
 _PAUSES = (0.1, 5.0)
 _chance = random.Random()  # not the module's own state, which is the user's to seed
-_AGAIN = (429, 500, 502, 503, 504)
+AGAIN = (429, 500, 502, 503, 504)
+"""Answers after which the same may be asked again: the server is busy, or its way to a node cut."""
+
+FAILED = "NonZeroExitCode"
+"""The reason of an error that says that a command in a pod has failed (Kubernetes' own)."""
+
 _PAGE = 500
 _STDIN, _STDOUT, _STDERR, _STATUS = b"\0", b"\1", b"\2", b"\3"  # channels of a command in a pod
 _CLOSE = b"\xff"  # what follows is the channel that is closed, where both know _CLOSING
@@ -325,7 +330,7 @@ class Cluster:
                     session.has_answered = True
                     continue
                 throttled = response.status == 429 or method == "GET"
-                away = response.status in _AGAIN and throttled
+                away = response.status in AGAIN and throttled
                 if not away or time.monotonic() - began > _PATIENCE:
                     raise _refusal(method, path, response, self.server)
                 told = response.headers.get("Retry-After", "")

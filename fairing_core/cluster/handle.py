@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
 
-from fairing_core import errors
+from fairing_core import errors, log
 from fairing_core.cluster import jobstate, labels, outputs, timeline, why
 from fairing_core.cluster.client import Cluster
 from fairing_core.cluster.jobstate import by_age
@@ -30,6 +31,8 @@ from fairing_core.types import (
     unheard,
 )
 from fairing_core.values import replace
+
+logger = log.named(__name__)
 
 _TAIL = 20  # lines of the log that an outcome shows
 _ATTENTION = 0.25  # seconds between two looks whether a pod is kept for its outputs
@@ -82,6 +85,7 @@ class JobRun(RunHandle):
         self._listed = None if pods is None else _snapshot(job, pods)
         self._kept: _Kept | None = None
         self._may_be_kept = jobstate.may_be_kept(job)
+        self._asked = jobstate.outputs_of(job)
         self._attended = 0.0
 
     @property
@@ -177,16 +181,32 @@ class JobRun(RunHandle):
         if not self._outputs.were_fetched():
             self._fetch()
         found = self._outputs.here()
-        if not found and not self._kept and self._may_be_kept:
-            kept = [pod for pod in self._pods() if PodLog(self._cluster, pod).is_kept()]
-            if kept and not self._outputs.were_fetched():
-                raise errors.ResultUnavailable(
-                    f"the outputs of {self.name} were not fetched to this machine while its pod "
-                    "was kept for that; ask where they were, wait for a run where you want them, "
-                    "or have its pod kept for longer: keep=3600",
-                    uri=self.uri,
-                )
+        if lost := self._lost():
+            told = (
+                f"the outputs of {self.name} were not fetched to this machine while its pod "
+                f"({', '.join(lost)}) was kept for that; ask where they were, wait for a run where "
+                "you want them, or have its pod kept for longer: keep=3600"
+            )
+            if not (self._many and found):
+                raise errors.ResultUnavailable(told, uri=self.uri)
+            logger.warning("%s", told)
+        for path, fault in self._outputs.left_out().items():
+            logger.warning("%s: the output %r is left out: %s", self.name, path, fault)
+        if self._asked and not self._outputs.were_fetched():
+            logger.warning("%s has left no outputs: %s", self.name, ", ".join(self._asked))
         return found
+
+    def _lost(self) -> list[str]:
+        """The pods whose outputs count, were kept, and are not home."""
+        if self._kept or not self._may_be_kept or self._outputs.were_stored():
+            return []
+        pods = by_age(self._pods())
+        return [
+            jobstate.name_of(pod)
+            for pod in (pods if self._many else pods[-1:])
+            if not self._outputs.were_fetched(jobstate.name_of(pod))
+            and PodLog(self._cluster, pod).is_kept()
+        ]
 
     def events(self) -> list[Event]:
         """What the cluster noted of the Job and its pods, in order."""
@@ -246,6 +266,7 @@ class JobRun(RunHandle):
                 path = f"{self._path('pods')}/{jobstate.name_of(pod)}"
                 self._cluster.patch(path, {"spec": {"activeDeadlineSeconds": 1}})
         grace = [pod["spec"].get("terminationGracePeriodSeconds") or 0 for pod in active]
+        self._attended = math.inf  # nothing comes home of it
         self.wait(max(grace, default=0) + _MARGIN)
 
     def delete(self) -> None:

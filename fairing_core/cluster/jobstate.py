@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from fairing_core.cluster import labels
+from fairing_core.cluster.expansion import expanded
 from fairing_core.types import Outcome, RunStatus
 
 Object = Mapping[str, Any]
@@ -59,10 +60,22 @@ def main_of(pod: Object) -> str:
 
 def may_be_kept(job: Object) -> bool:
     """Whether its pods stay up for their outputs, once the program has ended."""
+    return "FAIRING_KEEP" in _variables(job)
+
+
+def outputs_of(job: Object) -> list[str]:
+    """The files, folders and patterns that its pods are to leave behind."""
+    try:
+        found: list[str] = json.loads(expanded(_variables(job).get("FAIRING_OUTPUTS", "[]"), {}))
+    except ValueError:  # a mutator's
+        return []
+    return found
+
+
+def _variables(job: Object) -> Mapping[str, str]:
     containers: Sequence[Object] = job["spec"].get("template", {}).get("spec", {}).get("containers")
-    return any(
-        entry["name"] == "FAIRING_KEEP" for entry in (containers or [{}])[0].get("env") or ()
-    )
+    entries = (containers or [{}])[0].get("env") or ()
+    return {entry["name"]: str(entry.get("value", "")) for entry in entries}
 
 
 def container_of(pod: Object) -> Object:

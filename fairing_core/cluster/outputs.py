@@ -13,6 +13,7 @@ import json
 import os
 import posixpath
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,9 @@ Object = Mapping[str, Any]
 _STORE = "FAIRING_STORE_URL"
 _RUN = "FAIRING_RUN_UID"
 _SECRET = "outputs"  # noqa: S105 - its name
+_STORED = "stored"  # no pod's name: a Job's have their Job's before them
 _WEEK = 604_800  # seconds; no signature is good for longer
+_ENDING = 10.0  # seconds in which the API server knows of a container's end
 
 
 def storing(storage: Storage, name: str, content: object) -> PodPatch:
@@ -107,15 +110,29 @@ class Outputs:
         for index in pods if self._many else pods[-1:]:
             before = f"{index.parent.name.rpartition('-')[2]}/" if self._many else ""
             for entry in json.loads(index.read_bytes()):
-                if entry["path"] is not None:
+                if entry["path"] is not None and not entry.get("error"):
                     at = index.parent / "files" / entry["path"]
                     digest = f"sha256:{entry['sha256']}"
                     found.append(Artifact(before + entry["path"], entry["size"], digest, at))
         return found
 
-    def were_fetched(self) -> bool:
+    def left_out(self) -> dict[str, str]:
+        """Of the pods whose outputs are home, what was asked for and is not among them, and why."""
+        indexes = [json.loads(one.read_bytes()) for one in self._folder.glob("*/index.json")]
+        return {
+            entry["path"]: entry["error"]
+            for index in indexes
+            for entry in index
+            if entry.get("error")
+        }
+
+    def were_fetched(self, pod: str = "*") -> bool:
         """Whether a pod's outputs are home, however many they are."""
-        return any(self._folder.glob("*/index.json"))
+        return any(self._folder.glob(f"{pod}/index.json"))
+
+    def were_stored(self) -> bool:
+        """Whether outputs are home that came from a store."""
+        return self.were_fetched(_STORED)
 
     def result(self, kept: Mapping[str, Any]) -> bytes | None:
         """The result record whose size and digest are `kept`, if it is home."""
@@ -128,17 +145,20 @@ class Outputs:
     def bring_home(self, pods: Sequence[Object], report: Report) -> None:
         """Takes what each pod keeps, and lets the pod end.
 
+        One that ends meanwhile (its time is over, or somebody else has let it end) is warned of;
+        one whose log can't be had now is looked at the next time.
+
         Raises:
-            ClusterDenied: this user may not run commands in pods.
+            ClusterDenied: this user may not read logs, or run commands in pods.
             ClusterUnreachable: connections break off again and again.
-            ResultUnavailable: the pod is gone, or sends what it did not announce.
+            ResultUnavailable: the pod sends what it did not announce.
             StateError: the disk is full, or can't be written to.
         """
         for pod in pods:
             if name_of(pod) in self._released or "running" not in state_of(pod):
                 continue
             if PodLog(self._cluster, pod).is_kept():
-                self._take(Keeper(self._cluster, pod, self._uri), name_of(pod), report)
+                self._take_from(pod, report)
 
     def fetch(self, storage: Storage, url: str, report: Report) -> None:
         """Takes what the run has written to a store, if it has.
@@ -149,11 +169,24 @@ class Outputs:
             StateError: the disk is full, or can't be written to.
         """
         if storage.stat(url) is not None:
-            self._take(Stored(storage, url, self._uri, run=self._uid), "stored", report)
+            self._take(Stored(storage, url, self._uri, run=self._uid), _STORED, report)
 
     def forget(self) -> None:
         """Removes what is home."""
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _take_from(self, pod: Object, report: Report) -> None:
+        try:
+            self._take(Keeper(self._cluster, pod, self._uri), name_of(pod), report)
+        except errors.ClusterDenied:
+            raise
+        except errors.ClusterError as exc:
+            deadline = time.monotonic() + _ENDING
+            while PodLog(self._cluster, pod).is_running():
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+            logger.warning("%s ended before its outputs were home: %s", name_of(pod), exc)
 
     def _take(self, source: Source, name: str, report: Report) -> None:
         folder = self._folder / name
@@ -182,7 +215,7 @@ class Outputs:
             place, part = self._place(folder, entry), folder / f"{number}.part"
             source.fetch(number, entry, place, part, progress)
         unfinished = folder / "index.next"
-        unfinished.write_text(json.dumps([entry for _, entry in wanted]), encoding="utf-8")
+        unfinished.write_text(json.dumps(index), encoding="utf-8")
         unfinished.replace(folder / "index.json")
         report("fetched", files=files, bytes=total)
 

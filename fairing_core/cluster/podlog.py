@@ -62,15 +62,21 @@ class PodLog:
         except ValueError:  # the kubelet's own words
             return None
 
+    def is_running(self) -> bool:
+        """Whether its container runs now."""
+        return "running" in (self._state()[0] or {})
+
     def is_kept(self) -> bool:
         """Whether the program has ended, and its container was kept for its outputs."""
         return END in b"".join(self._last_lines())
 
     def _last_lines(self) -> list[bytes]:
-        """As many as may be the keeper's."""
+        """As many as may be the keeper's; none where they can't be had now."""
         try:
             return b"".join(self._stream(threading.Event(), tailLines=2)).split(b"\n")
-        except (errors.ObjectNotFound, ConnectionError):
+        except errors.ClusterDenied:
+            raise
+        except (errors.ClusterError, ConnectionError):
             return []
 
     def _wanted(self, tail: int | None) -> int | None:

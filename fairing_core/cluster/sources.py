@@ -16,7 +16,7 @@ from typing import Any
 
 from fairing_core import errors
 from fairing_core.cluster import labels
-from fairing_core.cluster.client import Cluster
+from fairing_core.cluster.client import AGAIN, FAILED, Cluster
 from fairing_core.cluster.jobstate import main_of, name_of
 from fairing_core.interfaces import Storage
 from fairing_core.types import Report
@@ -70,7 +70,8 @@ class Source(ABC):
                 tries = 1 if part.exists() and part.stat().st_size > max(size, 0) else tries + 1
                 self._bear(exc, tries, entry["path"] or "the result")
             else:
-                break  # that was all, whatever was announced
+                if part.stat().st_size <= max(size, 0):
+                    break  # that was all, whatever was announced
         if _digest(part) != entry["sha256"]:
             part.unlink()
             raise errors.ResultUnavailable(
@@ -130,7 +131,12 @@ class Keeper(Source):
 
     def _said(self, *words: str) -> Iterator[bytes]:
         command = [*self._command, *words]
-        return self._cluster.execute(self._path, command, container=self._container)
+        try:
+            yield from self._cluster.execute(self._path, command, container=self._container)
+        except errors.ClusterError as exc:
+            if exc.status not in AGAIN or exc.reason == FAILED:
+                raise
+            raise ConnectionError(str(exc)) from exc
 
 
 class Stored(Source):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -145,3 +147,100 @@ def test_what_is_cleaned_up_keeps_its_end_in_that_handle(api: Api, runs: Cluster
     run.delete()
     with pytest.raises(errors.RunNotFound):
         _ = run.status
+
+
+# --- what it leaves behind ------------------------------------------------------------------------
+
+KEPT = [(stamp(1), b"\x1e[fairing: the program has ended with exit code 0; ...]\n")]
+
+
+def keeping(api: Api, *conditions: str, outputs: Any = ("a",), **spec: Any) -> dict[str, Any]:
+    """A Job whose pods are kept for `outputs`."""
+    env = [{"name": "FAIRING_KEEP", "value": "600"},
+           {"name": "FAIRING_OUTPUTS", "value": json.dumps(outputs)}]  # fmt: skip
+    template = {"spec": {"containers": [{"name": "fairing-job", "env": env}]}}
+    return api.job("train", *conditions, template=template, **spec)
+
+
+def brought_home(folder: Path, job: dict[str, Any], pod: str, *, error: str = "") -> None:
+    """A pod's outputs, as they are once they were fetched."""
+    place = folder / job["metadata"]["uid"] / pod
+    (place / "files").mkdir(parents=True)
+    (place / "files" / "a").write_text(pod)
+    index: list[dict[str, Any]] = [{"path": "a", "size": len(pod), "sha256": "0"}]
+    if error:
+        index.append({"path": "b/*.txt", "size": 0, "sha256": "", "error": error})
+    (place / "index.json").write_text(json.dumps(index))
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FAIRING_ARTIFACTS", str(tmp_path / "artifacts"))
+    return tmp_path / "artifacts"
+
+
+def test_an_earlier_attempts_outputs_are_not_taken_for_the_last_ones(
+    api: Api, runs: ClusterRuns, artifacts: Path
+) -> None:
+    job = keeping(api, "Complete", backoffLimit=1)
+    for name, code in (("train-aaaaa", 1), ("train-bbbbb", 0)):
+        api.pod(job, name, ended(code))
+        api.logs[name] = KEPT
+    brought_home(artifacts, job, "train-aaaaa")
+    with pytest.raises(errors.ResultUnavailable, match=r"\(train-bbbbb\) was kept for that"):
+        runs.get("train").artifacts()
+    brought_home(artifacts, job, "train-bbbbb")
+    assert [one.content.read_text() for one in runs.get("train").artifacts()] == ["train-bbbbb"]
+
+
+def test_of_several_pods_those_whose_outputs_are_lost_are_named(
+    api: Api, runs: ClusterRuns, artifacts: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = keeping(api, "Complete", completions=2)
+    for name in ("train-aaaaa", "train-bbbbb"):
+        api.pod(job, name, ended())
+        api.logs[name] = KEPT
+    brought_home(artifacts, job, "train-aaaaa")
+    assert [one.path for one in runs.get("train").artifacts()] == ["aaaaa/a"]
+    assert "(train-bbbbb) was kept for that" in caplog.text
+
+
+def test_outputs_that_were_not_there_are_named(
+    api: Api, runs: ClusterRuns, artifacts: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = keeping(api, "Complete", outputs=["a", "b/*.txt"])
+    api.pod(job, "train-aaaaa", ended())
+    api.logs["train-aaaaa"] = [(stamp(0), b"x\n")]
+    assert runs.get("train").artifacts() == []
+    assert "train has left no outputs: a, b/*.txt" in caplog.text
+    caplog.clear()
+    brought_home(artifacts, job, "train-aaaaa", error="there is no such file")
+    assert [one.path for one in runs.get("train").artifacts()] == ["a"]
+    assert caplog.messages == ["train: the output 'b/*.txt' is left out: there is no such file"]
+
+
+def test_a_run_without_outputs_is_not_said_to_lack_some(
+    api: Api, runs: ClusterRuns, artifacts: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = keeping(api, "Complete", outputs=())
+    api.pod(job, "train-aaaaa", ended(record=RECORD))
+    assert runs.get("train").artifacts() == []
+    assert caplog.messages == []
+
+
+def test_who_cancels_a_run_that_is_kept_does_not_begin_to_fetch(
+    api: Api, runs: ClusterRuns, artifacts: Path
+) -> None:
+    job = keeping(api)
+    pod = api.pod(job, "train-aaaaa", {"running": {"startedAt": NOW}})
+    pod["metadata"]["annotations"] = {"fairing-keeper": '["keeper"]'}
+    api.logs["train-aaaaa"] = KEPT
+
+    def end() -> None:
+        job["status"] = {"conditions": [condition("Failed")]}
+
+    threading.Timer(0.5, end).start()
+    run = runs.get("train")
+    run.cancel()
+    assert run.status is RunStatus.CANCELLED
+    assert [path for _, path in api.asked if "/exec" in path or "/log" in path] == []

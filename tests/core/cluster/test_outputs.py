@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -32,15 +34,27 @@ class Pod:
         ]
         self.asked: list[Sequence[str]] = []
         self.cuts: list[int] = []
+        self.faults: list[Exception] = []
+        """What the next commands end with."""
+        self.log_fault: Exception | None = None
         self.is_released = False
+        self.object: Any = pod_of(JOB, "train-abcde", {"running": {}})
+        self.object["metadata"]["annotations"] = {KEEPER: '["keeper"]'}
+
+    def get(self, path: str) -> Any:
+        return self.object
 
     def stream(self, path: str, stop: object, **query: object) -> Iterator[bytes]:
+        if self.log_fault:
+            raise self.log_fault
         yield b"2026-11-24T04:00:00.000000000Z " + END + b" with exit code 0]\n"
 
     def execute(self, path: str, command: Sequence[str], *, container: str) -> Iterator[bytes]:
         assert command[0] == "keeper"
         word, *rest = command[1:]
         self.asked.append(command[1:])
+        if self.faults:
+            raise self.faults.pop(0)
         if word == "index":
             yield json.dumps(self.index).encode()
         elif word == "release":
@@ -61,10 +75,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def taken(pod: Pod) -> list[Artifact]:
     """What is home, once it was brought there."""
-    found: Any = pod_of(JOB, "train-abcde", {"running": {}})
-    found["metadata"]["annotations"] = {KEEPER: '["keeper"]'}
     outputs = Outputs(cast(Cluster, pod), "u-1", uri="fairing://x", many=False)
-    outputs.bring_home([found], unheard)
+    outputs.bring_home([copy.deepcopy(pod.object)], unheard)
     return outputs.here()
 
 
@@ -91,12 +103,65 @@ def test_who_never_gets_a_byte_gives_up_and_lets_the_pod_up(
 ) -> None:
     pod = Pod({"a": b"0123456789"})
     monkeypatch.setattr("fairing_core.cluster.sources._PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("fairing_core.cluster.outputs._ENDING", 0.1)
     pod.cuts = [0] * 99
     with pytest.raises(errors.ClusterUnreachable, match="again and again"):
         taken(pod)
     assert not pod.is_released
     pod.cuts = []
     assert taken(pod)[0].size == 10
+
+
+def test_a_send_that_ends_short_goes_on_where_it_was(place: Path) -> None:
+    # Where the way between the API server and the node is cut, a command may seem to end well.
+    pod = Pod({"a": b"0123456789"})
+    whole, pod.files = pod.files, [("a", b"0123")]
+    execute = pod.execute
+
+    def mended(path: str, command: Sequence[str], *, container: str) -> Iterator[bytes]:
+        yield from execute(path, command, container=container)
+        if command[1] == "send":
+            pod.files = whole
+
+    pod.execute = mended  # type: ignore[method-assign]
+    assert taken(pod)[0].content.read_bytes() == b"0123456789"
+    assert pod.asked[1:3] == [["send", "0", "0"], ["send", "0", "4"]]
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_an_answer_that_may_pass_is_asked_for_again(place: Path, status: int) -> None:
+    pod = Pod({"a": b"x"})
+    pod.faults = [errors.ClusterError("busy", status=status, reason="InternalError")] * 2
+    assert taken(pod)[0].size == 1
+
+
+def test_a_log_that_can_not_be_had_ends_no_waiting(place: Path) -> None:
+    pod = Pod({"a": b"x"})
+    pod.log_fault = errors.ClusterError("dial tcp: connection refused", status=500)
+    assert taken(pod) == []
+    pod.log_fault = None
+    assert taken(pod)[0].size == 1
+
+
+def test_a_pod_that_ends_before_its_outputs_are_home_is_warned_of(
+    place: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Somebody else has them, or it was evicted: the run's end is what it is.
+    pod = Pod({"a": b"x"})
+    pod.faults = [errors.ClusterError("exit code 137", status=500, reason="NonZeroExitCode")]
+    threading.Timer(0.3, pod.object["status"]["containerStatuses"].clear).start()
+    assert taken(pod) == []
+    assert "train-abcde ended before its outputs were home" in caplog.text
+
+
+def test_a_command_that_fails_in_a_pod_that_goes_on_is_an_error(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fairing_core.cluster.outputs._ENDING", 0.1)
+    pod = Pod({"a": b"x"})
+    pod.faults = [errors.ClusterError("no such file", status=500, reason="NonZeroExitCode")]
+    with pytest.raises(errors.ClusterError, match="no such file"):
+        taken(pod)
 
 
 def test_a_file_with_another_digest_is_not_taken(place: Path) -> None:
@@ -138,6 +203,8 @@ def test_a_file_that_the_pod_could_not_read_is_left_out(place: Path) -> None:
     pod = Pod({"a": b"x", "b": b"y"})
     pod.index[0]["error"] = "Permission denied"
     assert [one.path for one in taken(pod)] == ["b"]
+    outputs = Outputs(cast(Cluster, pod), "u-1", uri="fairing://x", many=False)
+    assert outputs.left_out() == {"a": "Permission denied"}
 
 
 def test_a_large_result_is_known_by_its_digest(place: Path) -> None:
