@@ -121,7 +121,8 @@ def _took(started: datetime | None, ended: datetime | None, status: RunStatus) -
 
 
 def _since(moment: datetime) -> float:
-    return (datetime.now(UTC) - moment).total_seconds()
+    """Seconds; none where a cluster's clock is ahead of this one."""
+    return max(0.0, (datetime.now(UTC) - moment).total_seconds())
 
 
 def _short(seconds: float) -> str:

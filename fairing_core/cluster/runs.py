@@ -40,7 +40,7 @@ class ClusterRuns:
         """The run that a URI, or a bare name, names.
 
         Raises:
-            RunNotFound: there is none, or its uid is another's.
+            RunNotFound: there is none, its uid is another's, or that Job is no run.
             ClusterError: and its kinds.
         """
         namespace, name, uid = self._named(uri)
@@ -52,6 +52,12 @@ class ClusterRuns:
                 f"{self._cluster.server}: it may have expired; 'fairing ps' lists those there are",
                 uri=uri,
             ) from exc
+        if not labels.OURS.items() <= (job["metadata"].get("labels") or {}).items():
+            raise errors.RunNotFound(
+                f"the Job {name!r} in the namespace {namespace!r} is no run of Fairing's: it lacks "
+                f"the label {labels.selector(labels.OURS)}; kubectl describe job {name}",
+                uri=uri,
+            )
         found = self._run(job)
         if uid and found.uid != uid:
             raise errors.RunNotFound(

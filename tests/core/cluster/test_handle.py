@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import pickle
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fairing_core import errors
+from fairing_core.cli.output import run_fields
 from fairing_core.cluster.client import Cluster
 from fairing_core.cluster.runs import ClusterRuns
 from fairing_core.types import RunStatus
@@ -72,6 +74,22 @@ def test_another_uri_is_not_found(api: Api, runs: ClusterRuns, uri: str) -> None
     with pytest.raises(errors.RunNotFound) as caught:
         runs.get(uri)
     assert caught.value.uri == uri
+
+
+def test_what_is_shown_of_a_run_whose_cluster_is_ahead_of_this_clock(
+    api: Api, runs: ClusterRuns
+) -> None:
+    ahead = (datetime.now(UTC) + timedelta(seconds=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    job = api.job("train")
+    api.pod(job, "train-abcde", {"running": {"startedAt": ahead}})
+    shown = run_fields(runs.get("train"))
+    assert (shown["age"], shown["took"]) == ("0s", "0.0s")
+
+
+def test_a_job_that_is_no_run_is_not_found_and_so_not_deleted(api: Api, runs: ClusterRuns) -> None:
+    api.job("nightly")["metadata"]["labels"] = {"app": "backup"}
+    with pytest.raises(errors.RunNotFound, match=r"the Job 'nightly' .* is no run of Fairing's"):
+        runs.get("nightly")
 
 
 def test_a_list_asks_twice_whatever_its_length(api: Api, runs: ClusterRuns) -> None:
