@@ -388,8 +388,8 @@ def _order(event: Object) -> tuple[int, int]:
 
 
 def _moment(event: Object) -> float:
-    when = event.get("lastTimestamp") or event.get("eventTime") or event["firstTimestamp"]
-    moment = jobstate.time_of(when)
+    own = event.get("lastTimestamp") or event.get("eventTime") or event.get("firstTimestamp")
+    moment = jobstate.time_of(own or event["metadata"]["creationTimestamp"])
     assert moment is not None
     return moment.timestamp()
 

@@ -155,6 +155,21 @@ def test_events_are_in_order_and_whose(api: Api, runs: ClusterRuns) -> None:
     ]
 
 
+def test_an_event_without_a_time_of_its_own_was_when_it_was_noted(
+    api: Api, runs: ClusterRuns
+) -> None:
+    # The API server asks for none of them, and some controllers give none.
+    job = api.job("train")
+    thing = {"uid": job["metadata"]["uid"], "kind": "Job", "name": "train"}
+    api.objects["/api/v1/namespaces/test/events/1"] = {
+        "metadata": {"creationTimestamp": NOW}, "reason": "R", "involvedObject": thing,
+        "firstTimestamp": None, "lastTimestamp": None, "eventTime": None,
+    }  # fmt: skip
+    run = runs.get("train")
+    assert [event.time for event in run.events()] == [datetime.fromisoformat(NOW).timestamp()]
+    assert run.why() is None
+
+
 def test_what_is_cleaned_up_keeps_its_end_in_that_handle(api: Api, runs: ClusterRuns) -> None:
     job = api.job("train", "Complete")
     api.pod(job, "train-abcde", ended(record=RECORD))
