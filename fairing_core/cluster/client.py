@@ -1,4 +1,7 @@
-"""The only importer of `kubernetes`, always inside a function."""
+"""A cluster's API, by the connections of the Kubernetes client and none of its models.
+
+That one is imported inside of functions only.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,12 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http.client import HTTPException
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from fairing_core import errors
-
-ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""What every pod has of its own: token, certificate authority, namespace."""
+from fairing_core.cluster.kubeconfig import Access, untyped
+from fairing_core.cluster.refusals import refusal
 
 _CONNECT = 10.0  # seconds
 READ = 30.0
@@ -31,6 +32,7 @@ FAILED = "NonZeroExitCode"
 """The reason of an error that says that a command in a pod has failed (Kubernetes' own)."""
 
 _PAGE = 500
+_LONGEST = 1 << 20  # bytes that are read of a refusal
 _STDIN, _STDOUT, _STDERR, _STATUS = b"\0", b"\1", b"\2", b"\3"  # channels of a command in a pod
 _CLOSE = b"\xff"  # what follows is the channel that is closed, where both know _CLOSING
 _CLOSING = "v5.channel.k8s.io"
@@ -64,10 +66,8 @@ class Cluster:
         persist_config: bool = True,
     ) -> None:
         self._namespace = namespace
-        self._config_file = None if config_file is None else os.fspath(config_file)
-        self._context = context
-        self._given = client_configuration
-        self._persist = persist_config
+        file = None if config_file is None else os.fspath(config_file)
+        self._access = Access(file, context, client_configuration, persist_config)
         self._lock = threading.RLock()
         self._session: _Session | None = None
 
@@ -87,11 +87,10 @@ class Cluster:
 
     def lacks(self) -> str | None:
         """Why it leads nowhere, or None; looks at this machine only, and imports nothing."""
-        if self._given is None and not _own_namespace():
-            try:
-                self._files()
-            except errors.NoCluster as exc:
-                return str(exc)
+        try:
+            self._access.check()
+        except errors.NoCluster as exc:
+            return str(exc)
         return None
 
     def warm(self) -> None:
@@ -100,8 +99,7 @@ class Cluster:
         Raises:
             NoCluster: there is no kubeconfig, and this is no pod.
         """
-        if self._given is None and not _own_namespace():
-            self._files()
+        self._access.check()
         threading.Thread(target=self._warm, name="fairing-cluster", daemon=True).start()
 
     def get(self, path: str, **query: str | int) -> Object:
@@ -265,8 +263,7 @@ class Cluster:
                 body = bytes(exc.resp_body or b"")
                 # A websocket is opened by GET, and since 1.35 whoever opens it also needs "create".
                 method = "GET" if b" cannot get " in body else "POST"
-                answer = _Answer(exc.status_code, body)
-                raise _refusal(method, path, answer, self.server) from exc
+                raise refusal(method, path, (exc.status_code, body), self.server) from exc
             except (WebSocketException, OSError) as exc:
                 raise self._unreachable(exc) from exc
         raise AssertionError("unreachable")
@@ -332,7 +329,9 @@ class Cluster:
                 throttled = response.status == 429 or method == "GET"
                 away = response.status in AGAIN and throttled
                 if not away or time.monotonic() - began > _PATIENCE:
-                    raise _refusal(method, path, response, self.server)
+                    answer = (response.status, response.read(_LONGEST))
+                    response.release_conn()
+                    raise refusal(method, path, answer, self.server)
                 told = response.headers.get("Retry-After", "")
                 if told.isdigit():
                     pause = max(pause, min(float(told), _PAUSES[1]))
@@ -343,62 +342,8 @@ class Cluster:
     def _connected(self, *, anew: bool = False) -> _Session:
         with self._lock:
             if self._session is None or anew:
-                self._session = _Session(*self._loaded())
+                self._session = _Session(*self._access.loaded())
             return self._session
-
-    def _loaded(self) -> tuple[Any, str]:
-        """A client configuration, and the namespace that it comes with."""
-        from kubernetes import config
-        from kubernetes.client import Configuration
-
-        if self._given is not None:
-            return self._given, _own_namespace() or "default"
-        configuration = Configuration()
-        named = self._config_file or os.environ.get("KUBECONFIG")
-        try:
-            if not named and self._context is None and _own_namespace():
-                _untyped(config.load_incluster_config)(client_configuration=configuration)
-                return configuration, _own_namespace()
-            return configuration, self._from_file(named or "~/.kube/config", configuration)
-        except errors.NoCluster:
-            raise
-        except Exception as exc:  # whatever the client's own parsers and plugins raise
-            raise errors.NoCluster(
-                f"the kubeconfig {named or '~/.kube/config'} leads to no cluster: {exc}; "
-                "try it with 'kubectl cluster-info'"
-            ) from exc
-
-    def _from_file(self, named: str, configuration: Any) -> str:
-        from kubernetes.config import kube_config
-
-        files = self._files()
-        merger: Any = _untyped(kube_config.KubeConfigMerger)(os.pathsep.join(files))
-        content = merger.config
-        contexts = [] if content is None else [one["name"] for one in content.safe_get("contexts")]
-        if self._context is not None and self._context not in contexts:
-            raise errors.NoCluster(
-                f"the kubeconfig {named} has no context {self._context!r}"
-                f"{errors.near(self._context, contexts)}"
-            )
-        loader: Any = _untyped(kube_config.KubeConfigLoader)(
-            config_dict=content,
-            active_context=self._context,
-            config_base_path=None,
-            **({"config_persister": merger.save_changes} if self._persist else {}),
-        )
-        loader.load_and_set(configuration)
-        return str(loader.current_context["context"].get("namespace") or "default")
-
-    def _files(self) -> list[str]:
-        """The kubeconfig's files."""
-        named = self._config_file or os.environ.get("KUBECONFIG") or "~/.kube/config"
-        files = [os.path.expanduser(name) for name in named.split(os.pathsep) if name]
-        if not any(os.path.exists(file) for file in files):
-            raise errors.NoCluster(
-                f"there is no kubeconfig at {named}, and this is no pod of a cluster; set "
-                "KUBECONFIG, give config_file=..., or run here with backend='local'"
-            )
-        return files
 
     def _unreachable(self, fault: object) -> errors.ClusterUnreachable:
         return errors.ClusterUnreachable(
@@ -428,13 +373,14 @@ class Cluster:
         return hash(self._key())
 
     def _key(self) -> tuple[object, ...]:
-        return self._namespace, self._config_file, self._context, id(self._given)
+        access = self._access
+        return self._namespace, access.config_file, access.context, id(access.given)
 
     def __repr__(self) -> str:
         said = {
             "namespace": self._namespace,
-            "config_file": self._config_file,
-            "context": self._context,
+            "config_file": self._access.config_file,
+            "context": self._access.context,
         }
         words = ", ".join(f"{key}={value!r}" for key, value in said.items() if value is not None)
         return f"Cluster({words})"
@@ -477,8 +423,8 @@ class _Session:
         headers = {}
         if token := self._token():
             headers["authorization"] = token
-        address = _untyped(ws_client.get_websocket_url)(self.server + url)
-        socket = _untyped(ws_client.create_websocket)(self._configuration, address, headers)
+        address = untyped(ws_client.get_websocket_url)(self.server + url)
+        socket = untyped(ws_client.create_websocket)(self._configuration, address, headers)
         socket.settimeout(READ)
         return socket
 
@@ -491,20 +437,6 @@ class _Session:
         return token
 
 
-class _Answer:
-    """A refused handshake, as other answers are read."""
-
-    def __init__(self, status: int, body: bytes) -> None:
-        self.status = status
-        self._body = body
-
-    def read(self, size: int) -> bytes:
-        return self._body[:size]
-
-    def release_conn(self) -> None:
-        return
-
-
 def _check_ended(status: Object, said: bytes) -> None:
     """Source: Kubernetes API v1.36, meta/v1 Status."""
     if status.get("status") != "Success":
@@ -512,19 +444,6 @@ def _check_ended(status: Object, said: bytes) -> None:
         raise errors.ClusterError(
             f"a command in the pod failed: {told}", status=500, reason=status.get("reason", "")
         )
-
-
-def _untyped(function: Any) -> Any:
-    """What the client's own code has no types for."""
-    return function
-
-
-def _own_namespace() -> str:
-    """The namespace of the pod that this is, "" outside of pods."""
-    try:
-        return (ACCOUNT / "namespace").read_text(encoding="utf-8").strip()
-    except OSError:
-        return ""
 
 
 def _fault(error: BaseException) -> BaseException:
@@ -537,67 +456,3 @@ def _fault(error: BaseException) -> BaseException:
             return error
         seen.add(id(inner))
         error = inner
-
-
-def _refusal(method: str, path: str, response: Any, server: str) -> errors.ClusterError:
-    """What an API server's ``Status`` says, with what to do next.
-
-    Source: Kubernetes API conventions, Response Status Kind.
-    """
-    text = response.read(1 << 20).decode("utf-8", "replace")
-    response.release_conn()
-    try:
-        status = json.loads(text)
-        message, reason = str(status.get("message") or text), str(status.get("reason") or "")
-    except (ValueError, AttributeError):
-        message, reason = text.strip()[:500] or f"HTTP {response.status}", ""
-    about: dict[str, Any] = {"status": response.status, "reason": reason}
-    where = urlsplit(server).netloc
-    if response.status == 401:
-        return errors.ClusterDenied(
-            f"{where} does not know you: {message}; the kubeconfig's credentials are missing, "
-            "wrong or have expired: log in again",
-            **about,
-        )
-    if response.status == 403 and (" cannot " in message or message.endswith("is forbidden: ")):
-        verb, resource, namespace = _asked(method, path)
-        return errors.ClusterDenied(
-            f"you may not {verb} {resource} in the namespace {namespace!r} of {where}: {message}; "
-            "ask for a Role with that verb (examples/cluster/role.yaml has all that are needed)",
-            verb=verb,
-            resource=resource,
-            namespace=namespace,
-            **about,
-        )
-    if response.status == 404:
-        if method == "POST" and message.startswith("namespaces "):
-            _, _, namespace = _asked(method, path)
-            return errors.ObjectNotFound(
-                f"there is no namespace {namespace!r} in {where}; make it, or name another with "
-                "namespace=... ('kubectl get namespaces')",
-                **about,
-            )
-        return errors.ObjectNotFound(f"{where}: {message}", **about)
-    return errors.ClusterError(f"{where} refused to {_words(method, path)}: {message}", **about)
-
-
-def _asked(method: str, path: str) -> tuple[str, str, str]:
-    """The verb, the resource and the namespace of a request, as a Role names them."""
-    parts = urlsplit(path).path.strip("/").split("/")
-    at = parts.index("namespaces") if "namespaces" in parts else -2
-    namespace = parts[at + 1] if at >= 0 else ""
-    rest = parts[at + 2 :] if at >= 0 else parts[-1:]
-    resource = rest[0] + (f"/{rest[2]}" if len(rest) > 2 else "")
-    named = len(rest) > 1
-    verbs = {
-        "GET": "get" if named else "list",
-        "POST": "create",
-        "PATCH": "patch",
-        "DELETE": "delete",
-    }
-    return verbs[method], resource, namespace
-
-
-def _words(method: str, path: str) -> str:
-    verb, resource, namespace = _asked(method, path)
-    return f"{verb} {resource} in the namespace {namespace!r}"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fairing_core import errors
-from fairing_core.cluster import client
+from fairing_core.cluster import kubeconfig as module
 from fairing_core.cluster.client import Cluster
 from tests.core.cluster.api import Api, kubeconfig
 
@@ -32,7 +32,7 @@ def test_in_a_pod_the_namespace_and_the_credentials_are_the_pods_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "namespace").write_text("lab\n")
-    monkeypatch.setattr(client, "ACCOUNT", tmp_path)
+    monkeypatch.setattr(module, "ACCOUNT", tmp_path)
     monkeypatch.delenv("KUBECONFIG")
     with pytest.raises(errors.NoCluster, match="Service host/port is not set"):
         _ = Cluster().namespace
@@ -43,7 +43,7 @@ def test_a_kubeconfig_that_is_named_wins_over_the_pods_own(
     api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "namespace").write_text("lab")
-    monkeypatch.setattr(client, "ACCOUNT", tmp_path)
+    monkeypatch.setattr(module, "ACCOUNT", tmp_path)
     assert Cluster(config_file=api.config).namespace == "test"
     monkeypatch.setenv("KUBECONFIG", str(api.config))
     assert Cluster().namespace == "test"
