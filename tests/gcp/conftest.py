@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -41,11 +40,6 @@ def _no_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
     kind, _, name = lookup.partition(".")
     if hasattr(credentials, kind):
         monkeypatch.setattr(getattr(credentials, kind), name, lambda _: False, raising=False)
-    # Its threads outlive a test, try again, and take from `random` while another test runs.
-    with contextlib.suppress(ImportError):
-        from google.cloud.storage._bucket_metadata_cache import BucketMetadataCache
-
-        monkeypatch.setattr(BucketMetadataCache, "_fetch_background", lambda *_: None)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -240,6 +241,18 @@ def test_the_originals_context_source_makes_its_bucket(cloud: StorageServer) -> 
     assert list(cloud.buckets[PROJECT]) == ["fairing_builds/a"]
 
 
+def test_nothing_is_asked_but_the_objects(by: Make, cloud: StorageServer) -> None:
+    """Of the bucket itself the SDK would ask in the background, with a right that roles lack."""
+    store = by()
+    put(store, b"held")
+    assert [found.size for found in store.list("")] == [4]
+    time.sleep(0.3)
+    assert {urlsplit(path).path for path in cloud.paths("GET")} == {
+        "/storage/v1/b/lab/o",
+        "/storage/v1/b/lab/o/fairing%2Fa",
+    }
+
+
 # --- other writers --------------------------------------------------------------------------------
 
 
@@ -327,6 +340,22 @@ def test_a_store_that_is_away_is_unreachable(by: Make, cloud: StorageServer) -> 
     away = GCSStore(bucket="lab", endpoint_url=cloud.url, google=store._google)
     for act in all_of(away):
         refused(errors.StorageUnreachable, act, cloud.url, "endpoint_url")
+
+
+def test_a_store_that_goes_away_in_mid_upload_leaves_its_url_unsaid(
+    by: Make, cloud: StorageServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has that URL may write, without any login."""
+    monkeypatch.setattr("fairing_gcp._sdk._PATIENCE", 3.0)
+
+    def gone() -> None:
+        cloud.then = gone
+        if cloud.paths("PUT"):
+            cloud.close()
+            raise ConnectionAbortedError
+
+    cloud.then = gone
+    refused(errors.StorageUnreachable, lambda: put(by(), LARGE), "Connection refused")
 
 
 @pytest.mark.usefixtures("hasty")

@@ -7,6 +7,7 @@ import contextlib
 import datetime
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -25,6 +26,7 @@ _PATIENCE = 20.0  # seconds for which one request is tried again
 _FRESH = 50 * 60.0  # seconds that a token is to be good for at least, where more can be had
 _IMPORT = 30.0
 _METADATA = "the metadata server"
+_UPLOAD = re.compile(r"[?&]upload_id=[^\s&'\")]+")  # whoever has it may write, without any login
 
 
 def load() -> None:
@@ -333,6 +335,10 @@ class Api:
                 self._client = storage.Client(
                     project=project or "none", credentials=found, client_options=options
                 )
+                # New versions look the bucket up in the background, with a right of its own
+                # (storage.buckets.get), for traces that nobody has asked for. They ask whether
+                # this is there first, and know no other way that is not the whole process's.
+                self._client._bucket_metadata_cache = None  # noqa: SLF001 - see above
             return self._client
 
     def how(self) -> dict[str, Any]:
@@ -368,7 +374,7 @@ class Api:
                 raise errors.StorageUnreachable(str(fault), url=asked.url) from exc
             raise errors.StorageDenied(f"{asked.what} {asked.url}: {fault}", url=asked.url) from exc
         except (RetryError, RequestException, ConnectionError) as exc:
-            why = str(exc.__cause__ or exc)
+            why = _UPLOAD.sub("", str(exc.__cause__ or exc))
             raise faults.unreachable(self._asked(asked), why) from _cause(exc)
 
     def signed(self, asked: Asked, endpoint: str | None, method: str, seconds: int) -> str | None:
@@ -424,7 +430,13 @@ def _refusal(asked: Asked, status: int | None, response: Any) -> errors.StorageE
 
 
 def _cause(exc: BaseException) -> BaseException | None:
-    return None if "upload_id=" in str(exc) else exc
+    """`exc`, unless it, or what it came of, shows the URL of an upload."""
+    seen: BaseException | None = exc
+    while seen is not None:
+        if _UPLOAD.search(str(seen)):
+            return None
+        seen = seen.__cause__ or seen.__context__
+    return exc
 
 
 def _brief(exc: Exception) -> str:
