@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fairing_aws._sdk import Account, Refused
+from fairing_aws.doctor import Doctor
 from fairing_aws.ecr import AnyECR, ECRRegistry
 from fairing_aws.hosts import Place, place_of
 from fairing_aws.tokens import Tokens
@@ -24,8 +25,10 @@ HOUR = 3600.0
 class Aws(Account):
     """ECR as a table: what it has, and what it was asked."""
 
-    def __init__(self, *repositories: str, faults: dict[str, str] | None = None) -> None:
-        super().__init__(region="eu-central-1")
+    def __init__(
+        self, *repositories: str, faults: dict[str, str] | None = None, url: str | None = None
+    ) -> None:
+        super().__init__(region="eu-central-1", ecr_endpoint_url=url)
         self.there = set(repositories)
         self.faults = faults or {}
         self.asked: list[str] = []
@@ -176,3 +179,41 @@ def test_nodes_with_a_role_need_no_secret() -> None:
     named = ECRRegistry(Aws(), place=HOST, pull_secret="lab-pull")
     assert named.pod_access("pull")[0].spec == {"imagePullSecrets": [{"name": "lab-pull"}]}
     assert named.pod_access("push") == ()
+
+
+def test_a_registry_that_is_not_ecrs_is_no_business_of_awss() -> None:
+    aws = Aws()
+    registry = ECRRegistry(aws, place="registry.lab.example/ml", make_pull_secret=True)
+    registry.ensure(registry.repository("new"))
+    assert registry.serves("registry.lab.example")
+    assert registry.credentials("registry.lab.example") is None
+    assert registry.pod_access("pull") == ()
+    assert (aws.asked, aws.there) == ([], set())
+    assert registry.credentials(HOST) is not None
+
+
+def test_an_ecr_that_is_elsewhere_may_be_called_anything() -> None:
+    aws = Aws("ml/new", url="http://ecr.lab.example")
+    registry = ECRRegistry(aws, place="registry.lab.example/ml", make_pull_secret=True)
+    registry.ensure(registry.repository("new"))
+    assert registry.credentials("registry.lab.example") is not None
+    assert registry.credentials("elsewhere.example") is None
+    assert len(registry.pod_access("pull")) == 1
+
+
+def test_doctor_looks_at_pushes_alone_where_the_registry_is_not_ecrs() -> None:
+    class Known(Aws):
+        def arn(self) -> str:
+            return "arn:aws:iam::012345678901:user/ada"
+
+        def origin(self) -> str:
+            return "the environment"
+
+    aws = Known()
+    registry = ECRRegistry(aws, place="127.0.0.1:9/ml")
+    doctor = Doctor(aws, None, registry, {}, lambda kind, name: {})
+    found = {one.name: one for one in doctor.identity()}
+    assert list(found) == ["aws", "store", "push"]
+    assert found["push"].ok is False
+    assert "127.0.0.1:9 can't be reached" in found["push"].detail
+    assert aws.asked == []

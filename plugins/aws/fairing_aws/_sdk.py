@@ -79,6 +79,11 @@ class Account:
             return self._session
 
     @property
+    def has_own_ecr(self) -> bool:
+        """Whether ECR is elsewhere than AWS has it: its registry may then be called anything."""
+        return self._endpoints["ecr"] is not None
+
+    @property
     def region(self) -> str:
         """Where we are.
 

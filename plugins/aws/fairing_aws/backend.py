@@ -33,6 +33,7 @@ class AWSBackend(KubernetesBackend):
         external_id: what that role wants to be told.
         base_image: what code is put on where nobody says.
         image_registry: where images are pushed, ``host[/path]``; by default ECR, by the session.
+            One that is not ECR's gets no token of AWS's, but your own login.
         repository_prefix: the path below it, where `image_registry` is left out.
         create_repository: whether a repository that is missing is made at the first push.
         pull_secret: the Secret by which nodes without a role pull.

@@ -84,21 +84,23 @@ class Doctor:
         """Whether images can be pushed; a repository that will be made is not made now."""
         try:
             repository = self._registry.repository(_ANY_IMAGE)
+            if not self._registry.takes_tokens:
+                return (self._push(repository),)
             self._registry.credentials(self._registry.host)
             is_there = self._registry.has(repository)
         except (errors.SettingsError, Refused) as exc:
             return (Check("ecr", False, str(exc)),)
         login = Check("ecr", True, f"{self._registry.place}: you are logged in by AWS")
         if is_there:
-            return (
-                login,
-                checks.push(repository, registries=self._registries, registry=self._registry),
-            )
+            return (login, self._push(repository))
         if self._registry.creates:
             told = f"{repository} is not there yet; the first push makes it (ecr:CreateRepository)"
             return (login, Check("push", None, told))
         told = f"{repository} is not there, and create_repository is false: make it"
         return (login, Check("push", False, told))
+
+    def _push(self, repository: str) -> Check:
+        return checks.push(repository, registries=self._registries, registry=self._registry)
 
     def _role(self, account: str, uses: str) -> Check:
         name = f"role of {uses}"

@@ -64,7 +64,9 @@ class ECRRegistry:
 
     Args:
         account: who asks.
-        place: where images are pushed, ``host[/path]``.
+        place: where images are pushed, ``host[/path]``. A registry that is not ECR's, by its name,
+            is no business of AWS's: no token is shown to it, and the user's own login has to do;
+            unless `account` has an ECR of its own.
         prefix: the path, where `place` is left out.
         create_repository: whether a repository that is missing is made at the first push.
         pull_secret: the Secret by which nodes without a role pull.
@@ -124,8 +126,12 @@ class ECRRegistry:
 
     def serves(self, host: str) -> bool:
         """Whether it is this registry, or another of ECR: a token is good for all of them."""
-        own = self._said is not None and host == self._said.partition("/")[0]
-        return own or hosts.place_of(host) is not None
+        return self._is_own(host) or hosts.place_of(host) is not None
+
+    @property
+    def takes_tokens(self) -> bool:
+        """Whether it is ECR's, and is shown AWS's tokens."""
+        return self._is_trusted(self.host)
 
     def repository(self, name: str) -> str:
         """The full repository for images called `name`."""
@@ -137,6 +143,8 @@ class ECRRegistry:
         Raises:
             RegistryError: there is none, and it is not made; it says what to do.
         """
+        if not self._is_trusted(repository.partition("/")[0]):
+            return
         with self._lock:
             if repository not in self._there:
                 self._ensure(repository)
@@ -167,12 +175,12 @@ class ECRRegistry:
         return True
 
     def credentials(self, host: str) -> Credentials | None:
-        """A token for the registry.
+        """A token for the registry; None where it is not ECR's.
 
         Raises:
             SettingsError: AWS gives none.
         """
-        return self._tokens.of(self._at(host).region)
+        return self._tokens.of(self._at(host).region) if self._is_trusted(host) else None
 
     def pod_access(self, mode: Literal["pull", "push"]) -> Sequence[PodPatch]:
         """A pull secret, where one is wanted. Builders log pods in for pushes themselves."""
@@ -180,10 +188,18 @@ class ECRRegistry:
             return ()
         if self._pull_secret is not None:
             return (pods.pull_by_reference(self._pull_secret),)
-        if not self._make_pull_secret:
+        if not self._make_pull_secret or not self.takes_tokens:
             return ()
         token = self._tokens.of(self._at(self.host).region)
         return (pods.pull_by_value(logins.pull_secret(pods.PULL, {self.host: token})),)
+
+    def _is_own(self, host: str) -> bool:
+        return self._said is not None and host == self._said.partition("/")[0]
+
+    def _is_trusted(self, host: str) -> bool:
+        """Whether AWS's tokens may be shown to it."""
+        is_elsewhere = self._account.has_own_ecr and self._is_own(host)
+        return is_elsewhere or hosts.place_of(host) is not None
 
     def _at(self, host: str) -> Place:
         """Whose registry `host` is: by its name, else the session's."""
