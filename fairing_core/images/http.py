@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -245,6 +246,7 @@ class Connection:
         self._release = release
         self._socket: socket.socket | None = None
         self._kept = False
+        self._repeatable = True
 
     def request(
         self, method: str, target: str, fields: Mapping[str, str], body: Body | None = None
@@ -254,10 +256,13 @@ class Connection:
         Raises:
             OSError: no connection, or it broke.
         """
+        self._repeatable = body is None or (isinstance(body, bytes) and len(body) <= _LINE)
         try:
             if self._socket is None:
                 self._socket = self._route.open(self.origin)
                 self.file = io.BufferedReader(socket.SocketIO(self._socket, "r"), _BLOCK)
+            elif not self._repeatable and self._has_ended():
+                raise _Stale
             response = self._exchange(method, target, fields, body)
             self._kept = True
             return response
@@ -302,9 +307,16 @@ class Connection:
         except TimeoutError:
             raise
         except OSError as exc:
-            if self._kept:
+            if self._kept and self._repeatable:
                 raise _Stale from exc
-            raise
+            raise  # it may have taken some of what was sent, and would have that twice
+
+    def _has_ended(self) -> bool:
+        """Whether the other side has closed it: there is something to read, and nothing asked."""
+        assert self._socket is not None
+        look = select.poll()
+        look.register(self._socket, select.POLLIN)
+        return bool(look.poll(0))
 
     def _send_body(self, body: Body | None, *, chunked: bool) -> None:
         if isinstance(body, bytes):
@@ -447,6 +459,8 @@ class Pool:
         body: Callable[[], Body] | None = None,
     ) -> Response:
         """One request; `body` is called again where a kept connection turns out to be closed.
+
+        A body of blocks, or one that is long, is not sent again once it has begun.
 
         Raises:
             OSError: no connection, or it broke.

@@ -12,7 +12,7 @@ from fairing_core.images.reference import ImageRef
 from fairing_core.images.repository import Repository
 from fairing_core.types import Credentials
 from tests.core.conftest import Client, Serve
-from tests.core.images.registry import CUT, RESET, Answer, FakeRegistry, digest_of, refusal
+from tests.core.images.registry import CUT, RESET, Answer, Asked, FakeRegistry, digest_of, refusal
 
 BIG = bytes(range(256)) * (8 << 12)
 ADA = Credentials("ada", "s3cret")
@@ -259,6 +259,23 @@ def test_an_upload_whose_end_was_taken_without_an_answer_ends_right(
     registry.script("PUT", "uploads", taken)
     pour_unknown(repository)
     assert registry.blobs["x"] == {digest_of(BIG): BIG}
+
+
+@every_way
+def test_an_upload_that_was_taken_without_an_answer_is_begun_anew(
+    repository: Repository, registry: FakeRegistry, way: Send
+) -> None:
+    """Registries that append would have its bytes twice."""
+
+    def taken(asked: Asked) -> Answer:
+        name = asked.path.rpartition("/")[2]
+        registry.uploads[name] += asked.body
+        return CUT
+
+    registry.script("PATCH" if way is pour_unknown else "PUT", "uploads", taken)
+    way(repository, None)
+    assert registry.blobs["x"] == {digest_of(BIG): BIG}
+    assert registry.count("POST") == 2
 
 
 @every_way
