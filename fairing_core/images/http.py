@@ -428,6 +428,13 @@ class Route:
                 f"name one on http in {origin.scheme.upper()}_PROXY, or leave the host out of "
                 f"proxies: NO_PROXY={origin.host}"
             )
+        try:
+            Origin.of(f"http://{rest}")
+        except ValueError:  # it shows what may be a part of a password
+            raise errors.SettingsError(
+                f"the proxy for {origin.scheme} is no URL of one; write http://HOST:PORT in "
+                f"{origin.scheme.upper()}_PROXY, and %2F for a slash in a password"
+            ) from None
         return f"http://{rest}"
 
     def _context(self, origin: Origin) -> ssl.SSLContext:

@@ -494,3 +494,14 @@ def test_a_proxy_of_another_kind_is_refused_without_its_password(
     with pytest.raises(errors.SettingsError, match="HTTPS_PROXY") as caught:
         ask("https://registry.test")
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["ada:s3c/ret@proxy.test:3128", "proxy.test:s3cret", "[s3cret"])
+def test_a_proxy_that_is_none_is_told_without_its_password(
+    names: None, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://{place}")
+    with pytest.raises(errors.SettingsError, match="HTTPS_PROXY") as caught:
+        ask("https://registry.test")
+    assert "s3c" not in str(caught.value)
+    assert caught.value.__cause__ is None
