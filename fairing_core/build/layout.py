@@ -67,15 +67,17 @@ def write(
         RegistryError: the base can't be read.
     """
     check(folder)
+    folder = folder.resolve()  # of a link, what it leads to is replaced
     fresh = folder.with_name(f".{folder.name}.{os.getpid()}")
+    before = fresh.with_name(f"{fresh.name}.before")
     try:
         try:
             blobs = fresh / "blobs" / "sha256"
             blobs.mkdir(parents=True)
             image = _fill(blobs, base, code, image_of, report, stop)
             _finish(fresh, image, base, tag)
-            if folder.exists():
-                shutil.rmtree(folder)
+            with suppress(FileNotFoundError):
+                folder.rename(before)
             fresh.rename(folder)
         except OSError as exc:
             if isinstance(exc, errors.FairingError):
@@ -85,7 +87,10 @@ def write(
                 "make room, or name another place"
             ) from exc
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        if before.exists() and not folder.exists():  # it was interrupted between the two
+            before.rename(folder)
+        for each in (fresh, before):
+            shutil.rmtree(each, ignore_errors=True)
     return image
 
 

@@ -104,6 +104,39 @@ def test_a_layout_takes_the_place_of_another(
     judged(tmp_path / "out")
 
 
+def test_a_layout_that_a_link_leads_to_is_replaced(
+    build: Builds, registry: FakeRegistry, tmp_path: Path
+) -> None:
+    registry.image("base", "1", b"one")
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "disk")
+    first = write(build, registry, tmp_path / "out")
+    second = write(build, registry, tmp_path / "out", inline("/app/other.py"))
+    assert second != first
+    assert second.endswith(judged(tmp_path / "disk")["entry"]["digest"])
+    assert (tmp_path / "out").is_symlink()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_layout_that_can_not_take_the_place_of_another_leaves_that(
+    build: Builds, registry: FakeRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.image("base", "1", b"one")
+    first = write(build, registry, tmp_path / "out" / "image")
+    rename = Path.rename
+
+    def stopped(self: Path, target: Path) -> Path:
+        if target == tmp_path / "out" / "image" and "before" not in self.name:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        write(build, registry, tmp_path / "out" / "image", inline("/app/other.py"))
+    assert first.endswith(judged(tmp_path / "out" / "image")["entry"]["digest"])
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["image"]
+
+
 def test_an_empty_folder_is_filled(build: Builds, registry: FakeRegistry, tmp_path: Path) -> None:
     registry.image("base", "1", b"one")
     (tmp_path / "out").mkdir()
