@@ -11,6 +11,7 @@ from fairing_core.build.cluster.job import Login
 from fairing_core.images.http import is_loopback
 from fairing_core.images.reference import ImageRef
 from fairing_core.images.session import Session
+from fairing_core.images.tokens import IDENTITY_TOKEN, REGISTRY_TOKEN
 from fairing_core.types import RegistryAccess
 from fairing_core.values import replace
 
@@ -68,8 +69,9 @@ def _entry(session: Session, ref: ImageRef) -> Mapping[str, str] | None:
         return None
     if found is None:
         return None
-    if found.username == "<token>":
-        return {"identitytoken": found.password}
+    for marker, name in ((IDENTITY_TOKEN, "identitytoken"), (REGISTRY_TOKEN, "registrytoken")):
+        if found.username == marker:
+            return {name: found.password}
     both = f"{found.username}:{found.password}".encode()
     return {"auth": base64.b64encode(both).decode()}
 
