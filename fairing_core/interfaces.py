@@ -180,6 +180,19 @@ class Storage(Protocol):
 
 
 @runtime_checkable
+class CertifiedStorage(Protocol):
+    """A storage that may have certificates of its own; any storage may be one."""
+
+    def certificates(self) -> bytes | None:
+        """What pods have to trust for its signed URLs, instead of the system's; PEM. None is that.
+
+        Raises:
+            SettingsError: they can't be read.
+        """
+        ...
+
+
+@runtime_checkable
 class Registry(Protocol):
     """Knows how one kind of image registry is reached."""
 

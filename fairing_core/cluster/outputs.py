@@ -24,7 +24,7 @@ from fairing_core.cluster.client import Cluster
 from fairing_core.cluster.jobstate import name_of, state_of
 from fairing_core.cluster.podlog import PodLog
 from fairing_core.cluster.sources import Keeper, Progress, Source, Stored
-from fairing_core.interfaces import Storage
+from fairing_core.interfaces import CertifiedStorage, Storage
 from fairing_core.types import Artifact, OwnedSecret, PodPatch, Report
 
 logger = log.named(__name__)
@@ -35,6 +35,8 @@ OUTPUTS = "outputs/"
 Object = Mapping[str, Any]
 
 _STORE = "FAIRING_STORE_URL"
+_TRUSTED = "FAIRING_STORE_CA"
+_LONGEST = 100_000  # bytes of certificates; a variable takes no more than 131,071
 _RUN = "FAIRING_RUN_UID"
 _SECRET = "outputs"  # noqa: S105 - its name
 _STORED = "stored"  # no pod's name: a Job's have their Job's before them
@@ -56,6 +58,9 @@ def storing(storage: Storage, name: str, content: object) -> PodPatch:
         {"name": _STORE, "valueFrom": {"secretKeyRef": key}},
         {"name": _RUN, "valueFrom": {"fieldRef": uid}},
     ]
+    if isinstance(storage, CertifiedStorage):
+        trusted = {**key, "key": "ca"}
+        env.append({"name": _TRUSTED, "valueFrom": {"secretKeyRef": trusted}})
     return PodPatch({}, {"env": env}, annotations={labels.OUTPUTS: url}, origin="outputs")
 
 
@@ -65,10 +70,22 @@ def signed(storage: Storage, job: Object) -> tuple[OwnedSecret, ...]:
         return ()
     try:
         target = storage.signed_url(url, seconds=_WEEK, mode="write")
+        trusted = storage.certificates() if isinstance(storage, CertifiedStorage) else None
     except errors.StorageError as exc:
         logger.warning("%s; so outputs stay in the pod until they are fetched", exc)
         return ()
-    return () if target is None else (OwnedSecret(_SECRET, {"url": target.encode()}),)
+    if target is None:
+        return ()
+    if trusted is not None and len(trusted) > _LONGEST:
+        logger.warning(
+            "the store's certificates are %d bytes, too many for pods, so outputs stay in the pod "
+            "until they are fetched; name a file with its authority alone",
+            len(trusted),
+        )
+        return ()
+    # Comments may be in any encoding, of which a variable and `ssl` take no other.
+    more = {} if trusted is None else {"ca": trusted.decode("ascii", "ignore").encode()}
+    return (OwnedSecret(_SECRET, {"url": target.encode(), **more}),)
 
 
 def stored_at(job: Object) -> str | None:

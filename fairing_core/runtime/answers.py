@@ -218,6 +218,7 @@ _ERROR_ENDINGS = ("Error", "Exception", "Failed", "Timeout", "NotFound")
 _CLASSES = {
     "BackendInterface",
     "Builder",
+    "CertifiedStorage",
     "Deployer",
     "ForeseeingBuilder",
     "ForeseeingDeployer",

@@ -13,7 +13,8 @@ outside while the program is over and the container still there:
 FAIRING_OUTPUTS holds the paths, folders and patterns that are kept (JSON), relative to where the
 program starts; FAIRING_KEEP the seconds for which they are, and FAIRING_TIMEOUT those after which
 the pod fails whatever its program's end was. Where FAIRING_STORE_URL is set, they are written there
-(PUT) as one object, and kept only if that fails. A first line says that the program starts, and
+(PUT) as one object, and kept only if that fails; FAIRING_STORE_CA holds the certificates (PEM) that
+its host is checked with, if not the system's. A first line says that the program starts, and
 where something is kept, a last one that it has ended, on stdout and on stderr, after SIGN; a log
 without the first was rotated. Ends with the program's exit code (128 + n for signal n).
 
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 
 SIGN = "\x1e[fairing: "
 STORE = "FAIRING_STORE_URL"
-_OWN = (STORE, "FAIRING_RUN_UID", "FAIRING_OUTPUTS", "FAIRING_KEEP", "FAIRING_TIMEOUT")
+TRUSTED = "FAIRING_STORE_CA"
+_OWN = (STORE, TRUSTED, "FAIRING_RUN_UID", "FAIRING_OUTPUTS", "FAIRING_KEEP", "FAIRING_TIMEOUT")
 BUNDLE = b"fairing outputs 1 "  # then the length of the index, a line end, the index, and the files
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # a shell's
 _ROOMS = ("/tmp", "/dev/shm", ".")  # noqa: S108 - the container is nobody else's; after TMPDIR
@@ -152,9 +154,14 @@ class _Run:
         size = len(head) + sum(entry["size"] for entry in entries)
         try:
             url = urllib.parse.urlsplit(os.environ[STORE])
-            secure = url.scheme == "https"
-            kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-            there = kind(url.netloc, timeout=60)
+            there: http.client.HTTPConnection
+            if url.scheme == "https":
+                import ssl
+
+                trusted = ssl.create_default_context(cadata=os.environ.get(TRUSTED))
+                there = http.client.HTTPSConnection(url.netloc, timeout=60, context=trusted)
+            else:
+                there = http.client.HTTPConnection(url.netloc, timeout=60)
             path = urllib.parse.urlunsplit(("", "", url.path or "/", url.query, ""))
             there.request("PUT", path, self._bundle(head, entries), {"Content-Length": str(size)})
             status = there.getresponse().status

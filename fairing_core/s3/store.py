@@ -258,9 +258,17 @@ class S3Store:
             if keys is None:
                 raise faults.keyless(self.url(""), self._called, "for pods")
             patches.append(pods.keys_by_value(keys.variables))
-        if self._ca is not None:
-            patches.append(pods.store_ca(_content(self._ca)))
+        if (trusted := self.certificates()) is not None:
+            patches.append(pods.store_ca(trusted))
         return patches
+
+    def certificates(self) -> bytes | None:
+        """The content of `ca`; None where the system's certificates are trusted.
+
+        Raises:
+            SettingsError: it can't be read.
+        """
+        return None if self._ca is None else _content(self._ca)
 
     def signed_url(
         self, url: str, *, seconds: float, mode: Literal["read", "write"] = "read"

@@ -21,6 +21,9 @@ ARCHIVE = "context.tar.gz"
 _LOGINS, _CONFIG = "logins", ".dockerconfigjson"
 _ARCHIVE_IN = "/fairing"
 _URL = "FAIRING_CONTEXT_URL"
+_TRUSTED = "FAIRING_CONTEXT_CA"
+_TRUSTED_IN = "/etc/fairing/context-ca"
+_TRUSTED_FILE = "ca.crt"
 _NO_SIDECAR = {"sidecar.istio.io/inject": "false"}
 _TTL = 3600  # seconds; what a client that was killed has left goes then
 _SLACK = 600  # seconds beyond all others, for a Job that nobody is there to see
@@ -31,7 +34,11 @@ _FETCH_SCRIPT = f"""
 import os, sys, tarfile
 if "{_URL}" in os.environ:
     import urllib.request
-    source = urllib.request.urlopen(os.environ["{_URL}"], timeout=60)
+    trusted = None
+    if "{_TRUSTED}" in os.environ:
+        import ssl
+        trusted = ssl.create_default_context(cafile=os.environ["{_TRUSTED}"])
+    source = urllib.request.urlopen(os.environ["{_URL}"], timeout=60, context=trusted)
 elif os.path.exists("{_ARCHIVE_IN}/{ARCHIVE}"):
     source = open("{_ARCHIVE_IN}/{ARCHIVE}", "rb")
 else:
@@ -192,16 +199,27 @@ def by_stdin(engine: Engine) -> Supply:
     return Supply("stdin", "tar://stdin" if "stdin" in engine.reads else None)
 
 
-def by_url(url: str) -> Supply:
-    """The context fetched by a URL that is a secret itself."""
+def by_url(url: str, trusted: bytes | None = None) -> Supply:
+    """The context fetched by a URL that is a secret itself.
+
+    `trusted` are the certificates (PEM) that its host is checked with, instead of the system's.
+    """
     name = "context-url"
+    data = {"url": url.encode()}
+    spec: dict[str, Any] = {}
     variable = {"name": _URL, "valueFrom": {"secretKeyRef": {"name": name, "key": "url"}}}
-    patch = PodPatch(
-        {},
-        {"env": [variable]},
-        secrets=(OwnedSecret(name, {"url": url.encode()}),),
-        origin="the context",
-    )
+    container: dict[str, Any] = {"env": [variable]}
+    if trusted is not None:
+        data[_TRUSTED_FILE] = trusted
+        items = [{"key": _TRUSTED_FILE, "path": _TRUSTED_FILE}]
+        volume = {"name": name, "secret": {"secretName": name, "items": items}}
+        spec = {"volumes": [volume]}
+        mount = {"name": name, "mountPath": _TRUSTED_IN, "readOnly": True}
+        # Not SSL_CERT_FILE: the engine reads that, too, and has registries to trust.
+        where = {"name": _TRUSTED, "value": f"{_TRUSTED_IN}/{_TRUSTED_FILE}"}
+        container = {"env": [variable, where], "volumeMounts": [mount]}
+    secret = OwnedSecret(name, data)
+    patch = PodPatch(spec, container, secrets=(secret,), origin="the context")
     return Supply("url", None, (patch,))
 
 

@@ -141,6 +141,31 @@ def test_a_pod_gets_the_signed_url_from_a_secret_only(store: Faulty) -> None:
     assert "s3cr3t" not in repr((patch, secret))
 
 
+def test_a_pod_gets_the_certificates_of_the_store_s_own(
+    store: Faulty, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Certified(Faulty):
+        def certificates(self) -> bytes | None:
+            return trusted
+
+    certified = Certified(folder=store._objects.parent)
+    patch = storing(certified, "x", 1)
+    variable = patch.container["env"][-1]
+    reference = {"name": "x-outputs", "key": "ca", "optional": True}
+    assert variable == {"name": "FAIRING_STORE_CA", "valueFrom": {"secretKeyRef": reference}}
+    template = {"metadata": {"annotations": patch.annotations}}
+    job = {"metadata": {"name": "x"}, "spec": {"template": template}}
+    trusted: bytes | None = None
+    (secret,) = signed(certified, job)
+    assert secret.data.keys() == {"url"}
+    trusted = "# Zürich\nPEM".encode()
+    (secret,) = signed(certified, job)
+    assert secret.data["ca"] == b"# Zrich\nPEM"
+    trusted = b"PEM" * 100_000
+    assert signed(certified, job) == ()
+    assert "300000 bytes, too many for pods" in caplog.text
+
+
 def test_a_store_that_can_not_sign_leaves_outputs_in_the_pod(
     store: Faulty, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -9,6 +9,7 @@ import operator
 import os
 import pickle
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -364,6 +365,21 @@ def test_outputs_go_to_the_store_and_the_container_ends(container: Container, st
     assert told["run"] == "u-1"
     assert [(each["path"], each["size"]) for each in told["files"]] == [("a", 3), ("b", 3_000_000)]
     assert rest[length:] == b"123" + bytes(3_000_000)
+
+
+def test_a_store_with_its_own_authority_is_trusted_as_said(
+    container: Container, store: Any, authority: Path, certificate: tuple[Path, Path]
+) -> None:
+    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trust.load_cert_chain(*certificate)
+    store.socket = trust.wrap_socket(store.socket, server_side=True)
+    more = {"FAIRING_STORE_URL": store.url.replace("http:", "https:")}
+    program = WRITING.replace("STORE_URL", "STORE_CA")
+    running = container.start(program, ["a"], **more, FAIRING_STORE_CA=authority.read_text())
+    out, err = running.communicate(timeout=20)
+    assert b"False" in out
+    assert b"can't be stored" not in err
+    assert store.taken is not None
 
 
 @pytest.mark.parametrize("status", [403, 500])

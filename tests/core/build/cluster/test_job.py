@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import base64
 import gzip
+import http.server
 import io
 import json
 import os
 import re
+import ssl
 import subprocess
 import sys
 import tarfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +195,43 @@ def test_a_context_is_unpacked_from_a_secret(tmp_path: Path) -> None:
 def test_a_context_is_unpacked_from_a_url(tmp_path: Path) -> None:
     url = "data:application/gzip;base64," + base64.b64encode(packed()).decode()
     assert fetch(tmp_path, b"", FAIRING_CONTEXT_URL=url).returncode == 0
+    assert (tmp_path / "workspace" / "context" / "app" / "run").exists()
+
+
+class Packed(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(packed())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_context_is_unpacked_from_a_store_with_its_own_authority(
+    tmp_path: Path, authority: Path, certificate: tuple[Path, Path]
+) -> None:
+    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trust.load_cert_chain(*certificate)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Packed)
+    server.socket = trust.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    made = rendered("buildah", job.by_url("https://signed", authority.read_bytes()))
+    (container,), (main,) = pod(made)["initContainers"], pod(made)["containers"]
+    (secret,) = made.secrets
+    mounted = {one["name"]: one["mountPath"] for one in container["volumeMounts"]}
+    where = {one["name"]: one.get("value") for one in container["env"]}["FAIRING_CONTEXT_CA"]
+    assert where == f"{mounted['context-url']}/ca.crt"
+    (tmp_path / "ca.crt").write_bytes(secret.data["ca.crt"])
+    assert "SSL_CERT_FILE" not in json.dumps(main)  # it has registries to trust
+    environ = {"FAIRING_CONTEXT_URL": f"https://127.0.0.1:{server.server_port}/x"}
+    try:
+        assert b"CERTIFICATE_VERIFY_FAILED" in fetch(tmp_path, b"", **environ).stderr
+        environ["FAIRING_CONTEXT_CA"] = str(tmp_path / "ca.crt")
+        assert fetch(tmp_path, b"", **environ).returncode == 0
+    finally:
+        server.shutdown()
+        server.server_close()
     assert (tmp_path / "workspace" / "context" / "app" / "run").exists()
 
 

@@ -152,6 +152,17 @@ def test_an_engine_that_can_t_read_the_store_gets_a_signed_url(engine: str, sche
     assert "signed" not in f"{supply!r} {told.events}"
 
 
+def test_certificates_of_the_store_s_own_go_with_its_signed_url() -> None:
+    class Certified(Shelf):
+        def certificates(self) -> bytes:
+            return b"PEM"
+
+    with parcel(engine="buildah", storage=Certified()) as sent:
+        (patch,) = sent.supply(timeout=60).patches
+        assert sent.foreseen().patches[0].spec == patch.spec
+    assert patch.secrets[0].data == {"url": b"https://signed/660", "ca.crt": b"PEM"}
+
+
 def test_a_pod_without_an_identity_gets_a_signed_url() -> None:
     shelf = Shelf()
     shelf.strangers = True
