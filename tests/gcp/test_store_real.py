@@ -23,29 +23,8 @@ from fairing_gcp._sdk import Google
 from fairing_gcp.login import Login
 from tests.bench.gcs import Buckets
 from tests.bench.google import PROJECT, email
+from tests.gcp.acts import all_of, digest, put, refused
 from tests.gcp.conftest import Make
-
-
-def digest(content: bytes) -> str:
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-
-def put(store: GCSStore, content: bytes, key: str = "a") -> Any:
-    return store.put(key, io.BytesIO(content), size=len(content), digest=digest(content))
-
-
-def refused(kind: type[errors.StorageError], act: Any, *says: str) -> errors.StorageError:
-    """The error, which says what to do, and shows no token and no key."""
-    with pytest.raises(kind) as caught:
-        act()
-    error = caught.value
-    shown = str(error) + repr(error.__cause__)
-    assert [word for word in says if word not in str(error)] == [], str(error)
-    assert "ya29." not in shown
-    assert "PRIVATE KEY" not in shown
-    assert "upload_id" not in shown
-    assert pickle.loads(pickle.dumps(error)).url == error.url
-    return error
 
 
 class TestCloudStorage(StorageConformance):
@@ -69,16 +48,6 @@ class TestEmulatorOfTheEnvironment(StorageConformance):
 
 
 # --- refusals -------------------------------------------------------------------------------------
-
-
-def all_of(store: GCSStore) -> list[Callable[[], object]]:
-    return [
-        lambda: put(store, b"held"),
-        lambda: store.stat(store.url("a")),
-        lambda: store.open(store.url("a")),
-        lambda: list(store.list("")),
-        lambda: store.delete(store.url("a")),
-    ]
 
 
 def test_no_credentials_at_all(at: Make, gcs: Buckets, bucket: str) -> None:
