@@ -14,7 +14,7 @@ import select
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -261,6 +261,8 @@ class Connection:
             if self._socket is None:
                 self._socket = self._route.open(self.origin)
                 self.file = io.BufferedReader(socket.SocketIO(self._socket, "r"), _BLOCK)
+                if not self.reusable:  # it was closed while it was opened
+                    raise Closed("stopped")
             elif not self._repeatable and self._has_ended():
                 raise _Stale
             response = self._exchange(method, target, fields, body)
@@ -374,6 +376,8 @@ class Route:
     def __init__(self, ca: Mapping[str, str | os.PathLike[str]] | None = None) -> None:
         self._ca = dict(ca or {})
         self._contexts: dict[str, ssl.SSLContext] = {}
+        self._opening: set[socket.socket] = set()
+        self._is_closed = False
         self._lock = threading.Lock()
         self._proxied = any(
             value and key.lower() in ("http_proxy", "https_proxy", "all_proxy")
@@ -381,23 +385,73 @@ class Route:
         )
 
     def open(self, origin: Origin) -> socket.socket:
-        """A connected socket, through TLS where the scheme wants it."""
+        """A connected socket, through TLS where the scheme wants it.
+
+        Raises:
+            OSError: none can be had.
+            Closed: the route was closed.
+        """
         proxy = self._proxy(origin)
         via = Origin.of(proxy) if proxy else origin
-        place: Any = (_bare(via.host), via.port)  # typeshed knows no host in bytes
-        plain = socket.create_connection(place, timeout=CONNECT_SECONDS)
-        try:
+        host: Any = _bare(via.host)  # typeshed knows no host in bytes
+        fault = OSError(f"{via.host} has no address")
+        for family, kind, protocol, _, place in socket.getaddrinfo(
+            host, via.port, type=socket.SOCK_STREAM
+        ):
+            try:
+                plain = socket.socket(family, kind, protocol)
+                with self._closing(plain):
+                    plain.settimeout(CONNECT_SECONDS)
+                    plain.connect(place)
+            except OSError as exc:
+                fault = exc
+            else:
+                return self._opened(plain, origin, proxy)
+        raise fault
+
+    def close(self) -> None:
+        """Opens no more, and ends what is being opened by other threads."""
+        with self._lock:
+            self._is_closed = True
+            opening = list(self._opening)
+        for each in opening:
+            with suppress(OSError):  # wakes the thread that waits for it
+                socket.socket.shutdown(each, socket.SHUT_RDWR)
+
+    def _opened(self, plain: socket.socket, origin: Origin, proxy: str | None) -> socket.socket:
+        """A connected socket, made ready for requests to `origin`."""
+        with self._closing(plain):
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if proxy and origin.scheme == "https":
                 _tunnel(plain, origin, _proxy_fields(proxy))
-            if origin.scheme == "https":
-                context = self._context(origin)
-                plain = context.wrap_socket(plain, server_hostname=_bare(origin.host))
-            plain.settimeout(ANSWER_SECONDS)
-        except BaseException:
-            plain.close()
+            if origin.scheme == "http":
+                plain.settimeout(ANSWER_SECONDS)
+                return plain
+            secure = self._context(origin).wrap_socket(
+                plain, server_hostname=_bare(origin.host), do_handshake_on_connect=False
+            )
+        with self._closing(secure):
+            secure.do_handshake()
+            secure.settimeout(ANSWER_SECONDS)
+        return secure
+
+    @contextmanager
+    def _closing(self, connection: socket.socket) -> Iterator[None]:
+        """Within, `close` ends it, and so does whatever is raised."""
+        with self._lock:
+            self._opening.add(connection)
+        try:
+            if self._is_closed:
+                raise Closed("stopped")
+            yield
+        except BaseException as exc:
+            connection.close()
+            if self._is_closed and isinstance(exc, OSError):
+                raise Closed("stopped") from exc
             raise
-        return plain
+        finally:
+            with self._lock:
+                self._opening.discard(connection)
 
     def target(self, origin: Origin, target: str) -> str:
         """What the request line names: the whole URL where a proxy reads it."""
@@ -499,6 +553,7 @@ class Pool:
             self._closed.set()
             connections = list(self._all)
             self._idle.clear()
+        self._route.close()
         for connection in connections:
             connection.close()
 

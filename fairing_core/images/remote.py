@@ -188,6 +188,8 @@ class Remote:
 
         try:
             self._route.open(self._origin("https")).close()
+        except http.Closed:
+            raise
         except ssl.SSLCertVerificationError:
             return "https"
         except (ssl.SSLError, ConnectionResetError, BrokenPipeError):

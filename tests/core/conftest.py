@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,44 @@ def serve() -> Iterator[Serve]:
 def registry(serve: Serve) -> FakeRegistry:
     """A registry on plain http for everyone."""
     return serve()
+
+
+class Deaf:
+    """Hosts that take no connection, or say nothing once they have it."""
+
+    def __init__(self) -> None:
+        self._open: list[socket.socket] = []
+
+    def silent(self, *, waiting: int = 5) -> str:
+        """The URL of one that never says a word."""
+        found = socket.socket()
+        self._open.append(found)
+        found.bind(("127.0.0.1", 0))
+        found.listen(waiting)
+        return f"https://127.0.0.1:{found.getsockname()[1]}"
+
+    def full(self) -> str:
+        """The URL of one where so many wait already that nobody gets in."""
+        url = self.silent(waiting=0)
+        place = self._open[-1].getsockname()
+        for _ in range(4):
+            waiting = socket.socket()
+            self._open.append(waiting)
+            waiting.setblocking(False)
+            with suppress(BlockingIOError):
+                waiting.connect(place)
+        return url
+
+    def close(self) -> None:
+        for each in self._open:
+            each.close()
+
+
+@pytest.fixture
+def deaf() -> Iterator[Deaf]:
+    found = Deaf()
+    yield found
+    found.close()
 
 
 @pytest.fixture

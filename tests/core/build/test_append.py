@@ -20,7 +20,7 @@ from fairing_core import errors
 from fairing_core.types import RegistryAccess
 from tests.core.build.conftest import COMMAND, Builds
 from tests.core.build.harness import inline, members, on_disk, sha256
-from tests.core.conftest import Serve
+from tests.core.conftest import Deaf, Serve
 from tests.core.images import layers
 from tests.core.images.registry import CUT, RESET, Answer, FakeRegistry, described, refusal
 
@@ -604,6 +604,26 @@ def test_an_interrupt_ends_at_once_and_leaves_no_tag(
     assert running.returncode == 130
     assert "Traceback" not in told
     assert tags(registry) == []
+
+
+def test_an_interrupt_ends_at_once_where_nobody_answers(
+    build: Builds, deaf: Deaf, tmp_path: Path
+) -> None:
+    host = deaf.full().removeprefix("https://")
+    folder = tmp_path / "code"
+    folder.mkdir()
+    (folder / "main.py").write_text("print(1)")
+    command = [str(Path(sys.executable).with_name("fairing")), "build", str(folder)]
+    words = ["-b", f"{host}/base:1", "-t", f"{host}/app"]
+    running = subprocess.Popen([*command, *words], stderr=subprocess.PIPE, text=True)
+    assert running.stderr is not None
+    assert running.stderr.readline().startswith("packaged")
+    time.sleep(0.5)
+    began = time.monotonic()
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate(timeout=60)
+    assert time.monotonic() - began < 3
+    assert (running.returncode, "Traceback" in told) == (130, False)
 
 
 def test_an_interrupted_layout_leaves_nothing(

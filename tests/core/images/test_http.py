@@ -13,7 +13,7 @@ import pytest
 
 from fairing_core import errors
 from fairing_core.images import http
-from tests.core.conftest import Client, Serve
+from tests.core.conftest import Client, Deaf, Serve
 from tests.core.images.registry import CUT, RESET, Answer, FakeRegistry
 
 
@@ -265,6 +265,27 @@ def test_closing_the_pool_wakes_those_who_wait(client: Client, registry: FakeReg
     thread.join(5)
     assert not thread.is_alive()
     assert len(found) == 1
+
+
+@pytest.mark.parametrize("stage", ["connect", "handshake"])
+def test_closing_the_pool_wakes_those_who_connect(client: Client, deaf: Deaf, stage: str) -> None:
+    url = deaf.full() if stage == "connect" else deaf.silent()
+    found: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            client.pool.request(http.Origin.of(url), "GET", "/x", {})
+        except OSError as exc:
+            found.append(exc)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    time.sleep(0.3)
+    assert thread.is_alive()
+    client.pool.close()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert isinstance(found[0], http.Closed)
 
 
 def test_a_closed_pool_asks_nobody(client: Client, registry: FakeRegistry) -> None:
