@@ -14,6 +14,7 @@ from fairing_core import errors, log
 from fairing_core.images import http
 from fairing_core.images.answers import asked_pause, diagnosis
 from fairing_core.images.cache import Cache
+from fairing_core.images.route import Closed, Origin, Route, is_loopback
 from fairing_core.images.tokens import Authorizer
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Remote:
         plain_http: bool | None,
         credentials: Callable[[], Credentials | None],
         pool: http.Pool,
-        route: http.Route,
+        route: Route,
         cache: Cache,
     ) -> None:
         self.host = host
@@ -59,7 +60,7 @@ class Remote:
         self._cache = cache
         self._auth = Authorizer(host, credentials=credentials, pool=pool, cache=cache)
         self._lock = threading.Lock()
-        self._probed = plain_http is None and http.is_loopback(self._origin("https").host)
+        self._probed = plain_http is None and is_loopback(self._origin("https").host)
         self._scheme: str | None = "http" if plain_http else "https"
         if self._probed:
             known = cache.load("schemes", host)
@@ -97,7 +98,7 @@ class Remote:
             try:
                 response = self._ask(method, target, fields or {}, body)
             except OSError as exc:
-                if isinstance(exc, errors.FairingError | http.Closed):
+                if isinstance(exc, errors.FairingError | Closed):
                     raise
                 if self._forget_https(exc):
                     continue
@@ -129,7 +130,7 @@ class Remote:
         Raises:
             RegistryUnreachable: it was the last of the `tries`.
         """
-        if attempt == tries or isinstance(exc, http.Closed):
+        if attempt == tries or isinstance(exc, Closed):
             raise self._unreachable(exc) from exc
         logger.info("%s: %s; trying again", self.host, exc)
         self._pool.pause(_pause(attempt))
@@ -171,7 +172,7 @@ class Remote:
                 return response
         raise errors.RegistryError(f"{self.host} redirects in a circle", host=self.host)
 
-    def _own(self) -> http.Origin:
+    def _own(self) -> Origin:
         """Where this registry is."""
         with self._lock:
             if self._scheme is None:
@@ -179,8 +180,8 @@ class Remote:
                 self._cache.save("schemes", self.host, self._scheme)
             return self._origin(self._scheme)
 
-    def _origin(self, scheme: str) -> http.Origin:
-        return http.Origin.of(f"{scheme}://{self.host}")
+    def _origin(self, scheme: str) -> Origin:
+        return Origin.of(f"{scheme}://{self.host}")
 
     def _probe(self) -> str:
         """Which of both a registry of this machine speaks."""
@@ -188,7 +189,7 @@ class Remote:
 
         try:
             self._route.open(self._origin("https")).close()
-        except http.Closed:
+        except Closed:
             raise
         except ssl.SSLCertVerificationError:
             return "https"
@@ -227,7 +228,7 @@ class Remote:
     def _redirected(self, url: str, location: str) -> str:
         there = urljoin(url, location)
         try:
-            http.Origin.of(there)
+            Origin.of(there)
         except ValueError as exc:
             raise errors.RegistryError(
                 f"{self.host} names a place that can't be reached: {exc}", host=self.host
@@ -335,10 +336,10 @@ def _pause(attempt: int) -> float:
     return _PAUSES[min(attempt, len(_PAUSES)) - 1] * random.Random().uniform(0.7, 1.3)
 
 
-def _split(url: str) -> tuple[http.Origin, str]:
+def _split(url: str) -> tuple[Origin, str]:
     parts = urlsplit(url)
     path = parts.path or "/"
-    return http.Origin.of(url), f"{path}?{parts.query}" if parts.query else path
+    return Origin.of(url), f"{path}?{parts.query}" if parts.query else path
 
 
 def _shown(url: str) -> str:

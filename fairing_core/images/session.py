@@ -12,6 +12,7 @@ from fairing_core.images.cache import Cache
 from fairing_core.images.reference import ImageRef
 from fairing_core.images.remote import Remote
 from fairing_core.images.repository import Repository
+from fairing_core.images.route import Route
 from fairing_core.types import Credentials, RegistryAccess
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Session:
     ) -> None:
         self.cache = Cache.of_user() if cache is None else cache
         self._access = access
-        route = http.Route({host: said.ca for host, said in access.items() if said.ca})
+        route = Route({host: said.ca for host, said in access.items() if said.ca})
         self._route = route
         self._pool = http.Pool(route)
         self._registry_for = registry_for

@@ -20,6 +20,7 @@ from fairing_core import errors
 from fairing_core.images import http
 from fairing_core.images.answers import diagnosis
 from fairing_core.images.cache import Cache
+from fairing_core.images.route import Closed, Origin, basic, is_loopback
 
 if TYPE_CHECKING:
     from fairing_core.types import Credentials
@@ -160,7 +161,7 @@ class Authorizer:
             self.fault = exc
         who = self._credentials
         if challenge.scheme == "basic":
-            self._field = http.basic(who.username, who.password) if who else None
+            self._field = basic(who.username, who.password) if who else None
             self._expires = (who.expires if who else None) or float("inf")
             return
         if who and who.username == REGISTRY_TOKEN:
@@ -188,7 +189,7 @@ class Authorizer:
         who = self._credentials
         asked = [("service", challenge.service)] if challenge.service else []
         parts = urlsplit(challenge.realm)
-        origin = http.Origin.of(challenge.realm)
+        origin = Origin.of(challenge.realm)
         path = parts.path or "/"
         fields = {"Accept": "application/json", "User-Agent": "fairing"}
         if who and who.username == IDENTITY_TOKEN:
@@ -204,7 +205,7 @@ class Authorizer:
             response = self._send(origin, "POST", path, fields, lambda: body)
         else:
             if who:
-                fields["Authorization"] = http.basic(who.username, who.password)
+                fields["Authorization"] = basic(who.username, who.password)
             asked += [("scope", scope) for scope in self._scopes]
             query = "&".join(filter(None, (parts.query, urlencode(asked, quote_via=quote))))
             response = self._send(origin, "GET", f"{path}?{query}", fields, None)
@@ -212,7 +213,7 @@ class Authorizer:
 
     def _send(
         self,
-        origin: http.Origin,
+        origin: Origin,
         method: str,
         target: str,
         fields: Mapping[str, str],
@@ -231,7 +232,7 @@ class Authorizer:
                     host=self._host,
                 ) from exc
             except OSError as exc:
-                if isinstance(exc, errors.FairingError | http.Closed):
+                if isinstance(exc, errors.FairingError | Closed):
                     raise
                 if pause is None:
                     raise errors.RegistryUnreachable(
@@ -246,7 +247,7 @@ class Authorizer:
             self._pool.pause(pause)
         raise AssertionError("unreachable")
 
-    def _read(self, response: http.Response, origin: http.Origin) -> tuple[str, float]:
+    def _read(self, response: http.Response, origin: Origin) -> tuple[str, float]:
         content = response.read(_LARGEST)
         if response.status != 200:
             who = f"the user {self.user!r}" if self.user else "anonymous users"
@@ -310,12 +311,12 @@ def _check(challenge: Challenge, host: str, *, secure: bool) -> None:
         return
     realm = challenge.realm
     try:
-        origin = http.Origin.of(realm)
+        origin = Origin.of(realm)
     except ValueError:
         raise errors.RegistryError(
             f"{host} names no usable token server: realm={realm!r}", host=host
         ) from None
-    own = origin.netloc == host or origin.host == http.Origin.of(f"https://{host}").host
+    own = origin.netloc == host or origin.host == Origin.of(f"https://{host}").host
     if own and (origin.scheme == "https" or not secure):
         return
     if origin.scheme == "https" and not _is_private(origin.host):
@@ -329,7 +330,7 @@ def _check(challenge: Challenge, host: str, *, secure: bool) -> None:
 
 
 def _is_private(host: str) -> bool:
-    if http.is_loopback(host):
+    if is_loopback(host):
         return True
     if not (host.replace(".", "").isdecimal() or ":" in host):
         return False

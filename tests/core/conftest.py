@@ -13,6 +13,7 @@ import pytest
 from fairing_core.images import http
 from fairing_core.images.cache import Cache
 from fairing_core.images.remote import Remote
+from fairing_core.images.route import Route
 from fairing_core.types import Credentials
 from tests.bench import certificates
 from tests.bench.bench import Bench
@@ -116,7 +117,7 @@ class Client:
 
     def __init__(self, folder: Path) -> None:
         self.cache = Cache(folder)
-        self.route = http.Route()
+        self.route = Route()
         self.pool = http.Pool(self.route)
         self._former: list[http.Pool] = []
 
@@ -134,7 +135,7 @@ class Client:
     ) -> Remote:
         if ca:
             self._former.append(self.pool)
-            self.route = http.Route({host: ca})
+            self.route = Route({host: ca})
             self.pool = http.Pool(self.route)
         return Remote(
             host,

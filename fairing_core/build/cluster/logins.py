@@ -8,8 +8,8 @@ from pathlib import Path
 
 from fairing_core import errors, log
 from fairing_core.build.cluster.job import Login
-from fairing_core.images.http import is_loopback
 from fairing_core.images.reference import ImageRef
+from fairing_core.images.route import is_loopback
 from fairing_core.images.session import Session
 from fairing_core.images.tokens import IDENTITY_TOKEN, REGISTRY_TOKEN
 from fairing_core.types import RegistryAccess

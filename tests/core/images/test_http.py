@@ -2,66 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import socket
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from fairing_core import errors
 from fairing_core.images import http
-from tests.core.conftest import Client, Deaf, Serve
+from fairing_core.images.route import Broken, Closed, Origin
+from tests.core.conftest import Client, Deaf
 from tests.core.images.registry import CUT, RESET, Answer, FakeRegistry
 
 
 def get(client: Client, registry: FakeRegistry, path: str = "/x") -> http.Response:
-    return client.pool.request(http.Origin.of(registry.url), "GET", path, {})
+    return client.pool.request(Origin.of(registry.url), "GET", path, {})
 
 
 def raw(registry: FakeRegistry, *lines: str, body: bytes = b"") -> None:
     head = "\r\n".join((*lines, "", "")).encode("latin-1")
     registry.script("GET", "/x", Answer(raw=head + body))
-
-
-# --- origins --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("url", "netloc"),
-    [
-        ("https://registry.test/v2/", "registry.test"),
-        ("https://registry.test:443/v2/", "registry.test"),
-        ("http://registry.test:443/", "registry.test:443"),
-        ("http://[::1]:5000/", "[::1]:5000"),
-    ],
-)
-def test_an_origin_is_written_as_in_a_host_field(url: str, netloc: str) -> None:
-    assert http.Origin.of(url).netloc == netloc
-
-
-@pytest.mark.parametrize("url", ["ftp://host/", "https:///path", "host:5000", "http://h:99999/"])
-def test_what_is_no_url_of_ours_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="http"):
-        http.Origin.of(url)
-
-
-def test_a_refused_url_does_not_show_its_password() -> None:
-    with pytest.raises(ValueError, match="http") as caught:
-        http.Origin.of("socks5://ada:s3cret@proxy.test:1080")
-    assert "s3cret" not in str(caught.value)
-
-
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "::1", "app.localhost"])
-def test_loopback_is_known_by_its_names(host: str) -> None:
-    assert http.is_loopback(host)
-
-
-@pytest.mark.parametrize("host", ["127.evil.test", "localhost.evil.test", "10.0.0.1", "0.0.0.0"])
-def test_others_are_not_loopback(host: str) -> None:
-    assert not http.is_loopback(host)
 
 
 # --- answers --------------------------------------------------------------------------------------
@@ -113,7 +72,7 @@ def test_a_head_has_no_body_whatever_its_length_says(
     client: Client, registry: FakeRegistry
 ) -> None:
     registry.script("HEAD", "/x", Answer(200, {"Content-Length": "1000"}))
-    origin = http.Origin.of(registry.url)
+    origin = Origin.of(registry.url)
     assert client.pool.request(origin, "HEAD", "/x", {}).read(9) == b""
     get(client, registry).close()
     assert registry.connections == 1
@@ -164,14 +123,14 @@ def test_a_cut_body_is_never_taken_for_a_whole_one(
 ) -> None:
     raw(registry, "HTTP/1.1 200 OK", field, body=body)
     response = get(client, registry)
-    with pytest.raises(http.Broken):
+    with pytest.raises(Broken):
         response.read(1000)
     response.close()  # harmless
 
 
 def test_an_answer_that_is_too_long_is_refused(client: Client, registry: FakeRegistry) -> None:
     registry.script("GET", "/x", Answer(200, {}, bytes(1000)))
-    with pytest.raises(http.Broken, match="more than 999 bytes"):
+    with pytest.raises(Broken, match="more than 999 bytes"):
         get(client, registry).read(999)
 
 
@@ -219,7 +178,7 @@ def test_a_body_is_made_anew_for_a_connection_that_was_closed_meanwhile(
     get(client, registry).read(1000)
     registry.hang_up()
     time.sleep(0.05)
-    origin = http.Origin.of(registry.url)
+    origin = Origin.of(registry.url)
     client.pool.request(origin, "PUT", "/y", {}, body).close()
     assert registry.requests("PUT")[-1].body == b"hello"
 
@@ -274,7 +233,7 @@ def test_closing_the_pool_wakes_those_who_connect(client: Client, deaf: Deaf, st
 
     def work() -> None:
         try:
-            client.pool.request(http.Origin.of(url), "GET", "/x", {})
+            client.pool.request(Origin.of(url), "GET", "/x", {})
         except OSError as exc:
             found.append(exc)
 
@@ -285,12 +244,12 @@ def test_closing_the_pool_wakes_those_who_connect(client: Client, deaf: Deaf, st
     client.pool.close()
     thread.join(5)
     assert not thread.is_alive()
-    assert isinstance(found[0], http.Closed)
+    assert isinstance(found[0], Closed)
 
 
 def test_a_closed_pool_asks_nobody(client: Client, registry: FakeRegistry) -> None:
     client.pool.close()
-    with pytest.raises(http.Closed):
+    with pytest.raises(Closed):
         get(client, registry)
     assert registry.connections == 0
 
@@ -305,21 +264,21 @@ def blocks() -> Iterator[bytes]:
 
 
 def test_blocks_are_sent_chunked(client: Client, registry: FakeRegistry) -> None:
-    origin = http.Origin.of(registry.url)
+    origin = Origin.of(registry.url)
     client.pool.request(origin, "PATCH", "/x", {}, blocks).close()
     (asked,) = registry.requests("PATCH")
     assert (asked.body, asked.fields.get("content-length")) == (b"hello world", None)
 
 
 def test_blocks_of_a_known_length_are_not_chunked(client: Client, registry: FakeRegistry) -> None:
-    origin = http.Origin.of(registry.url)
+    origin = Origin.of(registry.url)
     client.pool.request(origin, "PUT", "/x", {"Content-Length": "11"}, blocks).close()
     (asked,) = registry.requests("PUT")
     assert (asked.body, asked.fields.get("transfer-encoding")) == (b"hello world", None)
 
 
 def test_an_empty_body_says_its_length(client: Client, registry: FakeRegistry) -> None:
-    client.pool.request(http.Origin.of(registry.url), "POST", "/x", {}).close()
+    client.pool.request(Origin.of(registry.url), "POST", "/x", {}).close()
     assert registry.requests("POST")[0].fields["content-length"] == "0"
 
 
@@ -328,7 +287,7 @@ def test_a_refusal_that_comes_before_the_body_is_through_is_read(
 ) -> None:
     registry.script("PUT", "/x", Answer(413, {}, b"too large", early=True))
     big = bytes(50 << 20)
-    response = client.pool.request(http.Origin.of(registry.url), "PUT", "/x", {}, lambda: big)
+    response = client.pool.request(Origin.of(registry.url), "PUT", "/x", {}, lambda: big)
     assert (response.status, response.read(100)) == (413, b"too large")
 
 
@@ -336,10 +295,10 @@ def test_a_connection_cut_in_a_body_is_reported(client: Client, registry: FakeRe
     registry.script("PUT", "/x", RESET)
     big = bytes(50 << 20)
     with pytest.raises(ConnectionError):
-        client.pool.request(http.Origin.of(registry.url), "PUT", "/x", {}, lambda: big)
+        client.pool.request(Origin.of(registry.url), "PUT", "/x", {}, lambda: big)
 
 
-@pytest.mark.parametrize("kind", [ConnectionResetError, BrokenPipeError, http.Broken])
+@pytest.mark.parametrize("kind", [ConnectionResetError, BrokenPipeError, Broken])
 def test_a_body_that_fails_is_no_fault_of_the_connection(
     client: Client, registry: FakeRegistry, kind: type[OSError]
 ) -> None:
@@ -353,176 +312,6 @@ def test_a_body_that_fails_is_no_fault_of_the_connection(
     get(client, registry).read(1000)  # so that the connection is a kept one
     began = time.monotonic()
     with pytest.raises(kind, match="the source is gone"):
-        client.pool.request(http.Origin.of(registry.url), "PUT", "/x", {}, failing)
+        client.pool.request(Origin.of(registry.url), "PUT", "/x", {}, failing)
     assert made == [1]
     assert time.monotonic() - began < 5
-
-
-# --- proxies --------------------------------------------------------------------------------------
-
-
-class Proxy:
-    """A proxy that tunnels to 127.0.0.1, whatever the name; `asked` are the heads it was sent."""
-
-    def __init__(self, refusal: bytes = b"") -> None:
-        self.asked: list[str] = []
-        self._refusal = refusal
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listening.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def close(self) -> None:
-        self._listening.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                client, _ = self._listening.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._one, args=(client,), daemon=True).start()
-
-    def _one(self, client: socket.socket) -> None:
-        with client:
-            self._pass_on(client)
-
-    def _pass_on(self, client: socket.socket) -> None:
-        head = b""
-        while b"\r\n\r\n" not in head:
-            head += client.recv(1 << 16)
-        self.asked.append(head.decode())
-        if self._refusal:
-            client.sendall(self._refusal)
-            return
-        target = head.split(b" ", 2)[1].decode()
-        if head.startswith(b"CONNECT"):
-            port = int(target.rpartition(":")[2])
-        else:
-            port = http.Origin.of(target).port
-        with socket.create_connection(("127.0.0.1", port)) as there:
-            if head.startswith(b"CONNECT"):
-                client.sendall(b"HTTP/1.1 200\r\n\r\n")
-            else:
-                there.sendall(head.replace(b"http://registry.test:%d" % port, b"", 1))
-            back = threading.Thread(target=_copy, args=(there, client), daemon=True)
-            back.start()
-            _copy(client, there)
-            back.join(5)
-
-
-def _copy(source: socket.socket, sink: socket.socket) -> None:
-    try:
-        while data := source.recv(1 << 16):
-            sink.sendall(data)
-        sink.shutdown(socket.SHUT_WR)
-    except OSError:
-        return
-
-
-@pytest.fixture
-def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    found = Proxy()
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-    yield found
-    found.close()
-
-
-def ask(url: str, ca: dict[str, Path] | None = None) -> http.Response:
-    pool = http.Pool(http.Route(ca))
-    try:
-        response = pool.request(http.Origin.of(url), "GET", "/x", {})
-        response.read(1000)
-        return response
-    finally:
-        pool.close()
-
-
-def test_plain_http_goes_through_its_proxy_by_the_whole_url(
-    registry: FakeRegistry, proxy: Proxy, names: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTP_PROXY", f"http://ada:p%40ss@127.0.0.1:{proxy.port}")
-    assert ask(f"http://registry.test:{registry.port}").status == 404
-    (head,) = proxy.asked
-    assert head.startswith(f"GET http://registry.test:{registry.port}/x HTTP/1.1\r\n")
-    assert f"Basic {base64.b64encode(b'ada:p@ss').decode()}" in head
-
-
-def test_tls_goes_through_a_tunnel(
-    serve: Serve,
-    proxy: Proxy,
-    names: None,
-    authority: Path,
-    certificate: tuple[Path, Path],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    registry = serve(tls=certificate)
-    monkeypatch.setenv("https_proxy", f"ada:pw@127.0.0.1:{proxy.port}")
-    name = f"registry.test:{registry.port}"
-    assert ask(f"https://{name}", {name: authority}).status == 404
-    (head,) = proxy.asked
-    assert head.startswith(f"CONNECT {name} HTTP/1.1\r\n")
-    assert f"Basic {base64.b64encode(b'ada:pw').decode()}" in head
-    assert "proxy-authorization" not in registry.asked[0].fields
-
-
-def test_all_proxy_serves_both_schemes(
-    registry: FakeRegistry, proxy: Proxy, names: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{proxy.port}")
-    assert ask(f"http://registry.test:{registry.port}").status == 404
-    assert len(proxy.asked) == 1
-
-
-@pytest.mark.parametrize("no_proxy", ["registry.test", ".test", "other.test, test", "*"])
-def test_no_proxy_leaves_hosts_out(
-    registry: FakeRegistry,
-    proxy: Proxy,
-    names: None,
-    monkeypatch: pytest.MonkeyPatch,
-    no_proxy: str,
-) -> None:
-    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
-    monkeypatch.setenv("NO_PROXY", no_proxy)
-    assert ask(f"http://registry.test:{registry.port}").status == 404
-    assert proxy.asked == []
-
-
-def test_loopback_never_goes_through_a_proxy(
-    registry: FakeRegistry, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
-    assert ask(registry.url).status == 404
-    assert proxy.asked == []
-
-
-def test_a_proxy_that_refuses_is_named_without_its_password(
-    names: None, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    proxy._refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"
-    monkeypatch.setenv("HTTPS_PROXY", f"http://ada:s3cret@127.0.0.1:{proxy.port}")
-    with pytest.raises(http.Broken, match="407 Proxy Authentication Required") as caught:
-        ask("https://registry.test")
-    assert "s3cret" not in str(caught.value)
-
-
-@pytest.mark.parametrize("scheme", ["socks5", "https"])
-def test_a_proxy_of_another_kind_is_refused_without_its_password(
-    names: None, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, scheme: str
-) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://ada:s3cret@127.0.0.1:{proxy.port}")
-    with pytest.raises(errors.SettingsError, match="HTTPS_PROXY") as caught:
-        ask("https://registry.test")
-    assert "s3cret" not in str(caught.value)
-
-
-@pytest.mark.parametrize("place", ["ada:s3c/ret@proxy.test:3128", "proxy.test:s3cret", "[s3cret"])
-def test_a_proxy_that_is_none_is_told_without_its_password(
-    names: None, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, place: str
-) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", f"http://{place}")
-    with pytest.raises(errors.SettingsError, match="HTTPS_PROXY") as caught:
-        ask("https://registry.test")
-    assert "s3c" not in str(caught.value)
-    assert caught.value.__cause__ is None
