@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -119,9 +120,12 @@ def _in_parts(
     sums: list[bytes] = []
     sent: list[dict[str, Any]] = []
 
+    stopped = threading.Event()
+
     def send(number: int, data: bytes, sum_: str) -> tuple[int, dict[str, Any]]:
+        body = _Part(data, stopped)
         answer = api.call(
-            "upload_part", asked, Body=data, PartNumber=number, ChecksumSHA256=sum_, **session
+            "upload_part", asked, Body=body, PartNumber=number, ChecksumSHA256=sum_, **session
         )
         part = {"PartNumber": number, "ETag": answer["ETag"]}
         if told := answer.get("ChecksumSHA256"):
@@ -145,6 +149,9 @@ def _in_parts(
                         done, going = wait(going, return_when=FIRST_COMPLETED)
                         collect(done)
                 collect(going)
+            except BaseException:
+                stopped.set()
+                raise
             finally:
                 pool.shutdown(cancel_futures=True)
         sent.sort(key=lambda part: int(part["PartNumber"]))
@@ -156,6 +163,23 @@ def _in_parts(
             api.call("abort_multipart_upload", asked, **session)
         raise
     return answer, f"{_text(hashlib.sha256(b''.join(sums)).digest())}-{len(sums)}"
+
+
+class _Stopped(BaseException):
+    """No fault that anybody tries again."""
+
+
+class _Part(io.BytesIO):
+    """A part's bytes, as long as somebody wants them to be sent."""
+
+    def __init__(self, data: bytes, stopped: threading.Event) -> None:
+        super().__init__(data)
+        self._stopped = stopped
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self._stopped.is_set():
+            raise _Stopped
+        return super().read(size)
 
 
 def _look(api: Api, asked: Asked, place: Place, size: int, metadata: dict[str, str]) -> None:
