@@ -217,7 +217,7 @@ class Registry(Protocol):
         ...
 
     def credentials(self, host: str) -> Credentials | None:
-        """Fresh credentials, or None for the user's own keychain."""
+        """Fresh credentials; None for the user's own keychain, and for a host that is not its."""
         ...
 
     def pod_access(self, mode: Literal["pull", "push"]) -> Sequence[PodPatch]:

@@ -69,6 +69,10 @@ class RegistryConformance:
         for host in ("no-such-registry.invalid", "no-such-registry.invalid:5000", ""):
             assert not registry.serves(host)
 
+    def test_it_has_no_login_for_a_host_that_it_does_not_serve(self) -> None:
+        with untouched():
+            assert self.make().credentials("no-such-registry.invalid") is None
+
     def test_credentials_are_credentials_or_the_users_own(self) -> None:
         if self.asks_for_credentials:
             return

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from fairing_core import OwnedSecret, PodPatch, StoredObject, errors
+from fairing_core import Credentials, OwnedSecret, PodPatch, StoredObject, errors
 from fairing_core.testing import (
     FolderStorage,
     RegistryConformance,
@@ -77,6 +77,19 @@ def test_a_registry_that_serves_every_host_fails() -> None:
 
     with pytest.raises(AssertionError):
         Clauses().test_it_does_not_serve_every_host()
+
+
+def test_a_registry_that_shows_its_login_to_every_host_fails() -> None:
+    class Trusting(Hub):
+        def credentials(self, host: str) -> Any:
+            return Credentials("ada", "s3cr3t")
+
+    class Clauses(RegistryConformance):
+        def make(self) -> Any:
+            return Trusting()
+
+    with pytest.raises(AssertionError):
+        Clauses().test_it_has_no_login_for_a_host_that_it_does_not_serve()
 
 
 @pytest.mark.parametrize(
