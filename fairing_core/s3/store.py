@@ -51,7 +51,8 @@ class S3Store:
             ``mlpipeline-minio-artifact``.
         ca: certificates (PEM) that are trusted instead of the system's, by pods too.
         create_bucket: whether a bucket that is missing is made.
-        encryption: how the store is to encrypt what it keeps; by default the bucket's way.
+        encryption: how the store is to encrypt what is put; by default the bucket's way, which is
+            always that of what pods write by signed URLs.
         kms_key: with which key of the store's KMS; for ``aws:kms``.
         owner: the account that has to own the bucket, or what gives it at the first request; each
             request says it, and a bucket of somebody else's is refused.
