@@ -325,7 +325,7 @@ class Engine:
         except ValueError as exc:
             raise self._failed(f"its answer is no JSON ({exc})") from exc
         except requests.RequestException as exc:
-            raise self._failed(f"it broke off ({_cause(exc) or type(exc).__name__})") from exc
+            raise self.broke(exc) from exc
         finally:
             response.close()
         if lines:
@@ -337,6 +337,10 @@ class Engine:
             raise errors.BuildError(text, kind="engine-refused")
         table: Mapping[str, Any] = response.json()
         return table
+
+    def broke(self, exc: Exception) -> errors.BuildError:
+        """What to raise where it hangs up within an answer."""
+        return self._failed(f"it broke off ({_cause(exc) or type(exc).__name__})")
 
     def _failed(self, text: str) -> errors.BuildError:
         fault = f"the {self._find.title} at {self.address}: {text}"
@@ -380,7 +384,13 @@ class Files:
         return json.loads(base64.b64decode(told)).get("linkTarget") or path
 
     def tar(self, path: str) -> Iterator[bytes]:
-        """A file or a folder, as a tar that begins at its last name."""
+        """A file or a folder, as a tar that begins at its last name.
+
+        Raises:
+            BuildError: the engine refuses, or hangs up.
+        """
+        import requests
+
         response = self._engine.ask("GET", self._path, params={"path": path}, stream=True)
         try:
             if response.status_code == 404:
@@ -390,6 +400,8 @@ class Files:
                 text = f"{self._what}: {enginelog.plain(_message(response))}"
                 raise errors.BuildError(text, kind="engine-refused")
             yield from response.iter_content(64 << 10)
+        except requests.RequestException as exc:
+            raise self._engine.broke(exc) from exc
         finally:
             response.close()
 

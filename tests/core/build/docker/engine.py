@@ -49,7 +49,7 @@ class FakeEngine:
 
     `links` says where programs lead to, `etc` what is in /etc, `log` what a build says, `pushes`
     what a push says; `refusals` are answers by the path's beginning. Instead of a message with the
-    words "hangs up" it does so.
+    words "hangs up" it does so, and in the midst of a file with them.
     """
 
     socket: Path
@@ -207,6 +207,9 @@ class _Handler(BaseHTTPRequestHandler):
         raw = told if isinstance(told, bytes) else json.dumps(told).encode()
         self.send_header("Content-Length", str(len(raw)))
         self.end_headers()
+        if b"hangs up" in raw:
+            self.close_connection = True
+            raw = raw[: len(raw) // 2]
         if self.command != "HEAD":
             self.wfile.write(raw)
 

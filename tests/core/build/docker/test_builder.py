@@ -374,6 +374,12 @@ def test_an_engine_that_hangs_up_is_the_fault_that_is_told(docker: Docker) -> No
     failing("engine-failed", docker)
 
 
+def test_an_engine_that_hangs_up_while_it_is_looked_into_is_told(docker: Docker) -> None:
+    docker.engine.image(BASE, User="ada")
+    docker.engine.etc = {"passwd": b"hangs up"}
+    assert "it broke off" in str(failing("engine-failed", docker))
+
+
 def test_a_push_without_a_digest_is_none(docker: Docker) -> None:
     docker.engine.pushes = [{"status": "Pushed", "id": "l1"}]
     failing("image-missing", docker)
