@@ -98,7 +98,7 @@ class Inert:
         pass
 
     def __await__(self) -> Generator[None, None, Inert]:
-        yield from ()
+        yield from ()  # nothing to wait for
         return self
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
@@ -131,13 +131,6 @@ for _operator in _OPERATORS.split():
     setattr(Inert, f"__{_operator}__", _itself)
 
 INERT = Inert("fairing_core")
-
-
-class _Ran(tuple):  # type: ignore[type-arg]
-    """What ``fairing.config.run()`` gives: inert parts, and an inert run."""
-
-    __slots__ = ()
-    handle = Inert("run")
 
 
 class Plain:
@@ -230,6 +223,20 @@ _CLASSES = {
 }
 
 
+class _Ran(tuple):  # type: ignore[type-arg]  # it has no subscript before Python 3.9
+    """What `config.run` gives: three parts, by their names, too, and the run as ``handle``."""
+
+    __slots__ = ()
+    parts = ("preprocessor", "builder", "deployer")
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "handle":
+            return INERT
+        if name in self.parts:
+            return self[self.parts.index(name)]
+        raise AttributeError(name)
+
+
 def _config(name: str) -> ModuleType:
     config = ModuleType(name, "fairing.config, inside a run.")
 
@@ -242,7 +249,7 @@ def _config(name: str) -> ModuleType:
     def run(*, dry_run: bool = False) -> Any:
         if dry_run:
             return Inert("plan")
-        return _Ran(Inert(part) for part in ("preprocessor", "builder", "deployer"))
+        return _Ran(map(Inert, _Ran.parts))
 
     values = dict.fromkeys(("reset", "set_preprocessor", "set_builder", "set_deployer"), nothing)
     config.__dict__.update(values, run=run, fn=fn, __getattr__=_answers(name), __path__=[])

@@ -70,9 +70,9 @@ def test_the_configuration_does_nothing() -> None:
     assert config.fn(f) is f
     for name in ("reset", "set_preprocessor", "set_builder", "set_deployer"):
         assert getattr(config, name)() is None
-    ran = config.run()
-    assert [bool(part) for part in ran] == [False, False, False]
-    assert not ran.handle.result()
+    assert [bool(part) for part in config.run()] == [False, False, False]
+    assert not config.run().handle.result()
+    assert config.run().builder is not None
     assert config.set_builder("append", registry="r", base_image="b") is None
     assert not config.get_preprocessor().whatever
 
@@ -117,10 +117,12 @@ def test_an_inert_object_counts_as_nothing() -> None:
 def test_an_inert_object_can_be_awaited() -> None:
     import asyncio
 
-    async def both() -> list[object]:
-        return [await answers.INERT, *await asyncio.gather(answers.INERT, asyncio.sleep(0, 3))]
+    run = answers.TrainJob(len).submit()
 
-    assert asyncio.run(both()) == [answers.INERT, answers.INERT, 3]
+    async def both() -> list[object]:
+        return [await run, *await asyncio.gather(run, asyncio.sleep(0, 3))]
+
+    assert asyncio.run(both()) == [run, run, 3]
 
 
 def test_an_inert_object_has_no_special_attributes() -> None:
