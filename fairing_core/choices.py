@@ -175,9 +175,12 @@ class Choices:
         """The options that were given but mean nothing to this backend."""
         if self.backend.needs_image:
             return []
-        return [
+        named = [
             key for key in ("base_image", "registry", "builder") if self._named(key) is not None
         ]
+        if self._order.builder.options and "builder" not in named:
+            named.append("the builder's options")
+        return named
 
     def _make(self, kind: Kind, named: Any, given: Mapping[str, Any]) -> Any:
         given = {key: value for key, value in given.items() if value is not None}

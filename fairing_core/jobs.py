@@ -47,7 +47,7 @@ class TrainJob:
         name: the run's name (a DNS label); by default made from the entry's.
 
     Raises:
-        InputError: `entry_point` is neither.
+        InputError: `entry_point` is neither, or `args` or `outputs` is a text instead of a list.
 
     Example:
         >>> from fairing_core import TrainJob
@@ -164,17 +164,20 @@ def as_source(
 
     Raises:
         EmptyEntry: it is empty.
-        InputError: it is no function, class with ``train``, script or notebook.
+        InputError: it is no function, class with ``train``, script or notebook, or its arguments
+            are one text.
     """
     from fairing_core.types import Source
 
+    if isinstance(args, str):
+        raise errors.InputError(f"args={args!r} must be a list: args={args.split()!r}")
     keywords = dict(kwargs or {})
     if callable(entry) or hasattr(entry, "train"):
         return Source("function", cast(Any, entry), args=tuple(args), kwargs=keywords)
     if not isinstance(entry, str | os.PathLike):
         raise errors.InputError(
             f"entry_point={entry!r} can't be run: give a function, a class with a 'train' method, "
-            "or the path of a .py script"
+            "or the path of a .py script or an .ipynb notebook"
         )
     path = Path(entry)
     if not os.fspath(entry):

@@ -13,7 +13,7 @@ import os
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,14 @@ KEYS = ("backend", "preprocessor", "builder", "deployer", "base_image", "registr
 _SECRET = re.compile(r"secret|token|password|passwd|credential|key", re.IGNORECASE)
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")
+# What annotations with parameters ask for, in words.
+_KINDS: Mapping[Any, str] = {
+    Mapping: "mapping",
+    dict: "mapping",
+    Sequence: "list",
+    Iterable: "list",
+    os.PathLike: "path",
+}
 
 
 @frozen
@@ -139,7 +147,8 @@ def coerced(value: Any, hint: Any, where: str) -> Any:
     """`value` as the annotation `hint` wants it: texts are read, other values are checked.
 
     Reads str, int, float, bool, Path, enums, Literal, ``X | None``, and lists and tuples (from
-    words between commas); other annotations leave the value as it is.
+    words between commas). A mapping, a sequence or a path is what it is, and looked at no further;
+    other annotations leave the value as it is.
 
     Raises:
         SettingsError: it does not fit; values that look secret by name are not shown.
@@ -168,16 +177,15 @@ def _name(choice: Any) -> str:
         return " or ".join(map(repr, typing.get_args(choice)))
     if isinstance(choice, type) and issubclass(choice, enum.Enum):
         return " or ".join(repr(member.value) for member in choice)
+    if (origin := typing.get_origin(choice)) in _KINDS:
+        return _KINDS[origin]
     return "None" if choice is type(None) else getattr(choice, "__name__", str(choice))
 
 
 def _read(value: Any, choice: Any) -> Any:
     """`value` as one plain annotation; ValueError or TypeError where it does not fit."""
-    origin = typing.get_origin(choice)
-    if origin is typing.Literal:
-        return _member(value, typing.get_args(choice))
-    if origin in (list, tuple):
-        return _sequence(value, origin, typing.get_args(choice))
+    if (origin := typing.get_origin(choice)) is not None:
+        return _read_generic(value, origin, typing.get_args(choice))
     if not isinstance(choice, type) or choice is object:
         return value
     if issubclass(choice, enum.Enum):
@@ -193,6 +201,21 @@ def _read(value: Any, choice: Any) -> Any:
     if isinstance(value, choice) and not (choice is int and isinstance(value, bool)):
         return value
     raise TypeError
+
+
+def _read_generic(value: Any, origin: Any, parameters: tuple[Any, ...]) -> Any:
+    """`value` as an annotation with parameters; what is neither list nor tuple is left as it is."""
+    if origin is typing.Literal:
+        return _member(value, parameters)
+    if origin in (list, tuple):
+        return _sequence(value, origin, parameters)
+    if origin in (Sequence, Iterable):  # a set will do, too, but not a mapping's keys
+        fits = isinstance(value, Iterable) and not isinstance(value, Mapping)
+    else:
+        fits = origin not in _KINDS or isinstance(value, origin)
+    if not fits:
+        raise TypeError
+    return value
 
 
 def _boolean(text: str) -> bool:

@@ -26,12 +26,23 @@ PathLike = str | os.PathLike[str]
 
 
 def as_paths(values: PathLike | Iterable[PathLike] | None) -> tuple[str, ...]:
-    """`values` as texts; one path is one input, not its letters."""
+    """`values` as texts; one path is one input, not its letters.
+
+    Raises:
+        InputError: one of them is no path.
+    """
     if values is None:
         return ()
     if isinstance(values, str | os.PathLike):
-        return (os.fspath(values),)
-    return tuple(os.fspath(value) for value in values)
+        return (_text(values),)
+    return tuple(_text(value) for value in values)
+
+
+def _text(path: PathLike) -> str:
+    try:
+        return os.fspath(path)
+    except TypeError as exc:
+        raise errors.InputError(f"{path!r} is no path; write it as a text or a Path") from exc
 
 
 def working_directory(root: str | None = None) -> str:
@@ -181,13 +192,14 @@ def mapped(output_map: Mapping[PathLike, PathLike] | None) -> Iterator[ContextFi
     ``/`` is a folder.
 
     Raises:
+        InputError: one of the two is no path.
         InvalidDestination: a path in the image is empty, has a NUL or leaves the image.
         MissingInput: a path here is missing.
         UnreadableInput: a file or folder can't be read, or is neither.
     """
     here = working_directory()
     for source, target in (output_map or {}).items():
-        text, wanted = os.fspath(source), os.fspath(target)
+        text, wanted = _text(source), _text(target)
         path = os.path.normpath(os.path.join(here, text))
         if not text or "\0" in text or not os.path.lexists(path):
             raise missing(text, path, what="output_map")

@@ -212,6 +212,11 @@ def test_a_backend_without_images_leaves_out_what_belongs_to_them(here: Path) ->
     assert chosen.ignored() == ["base_image", "registry", "builder"]
 
 
+def test_a_backend_without_images_names_the_options_that_it_leaves_out(here: Path) -> None:
+    made = choices(backend="local", builder_options={"engine": "buildah"})
+    assert made.ignored() == ["the builder's options"]
+
+
 def test_a_setting_that_nobody_gave_is_named(here: Path) -> None:
     class Strict(BackendInterface):
         name = "strict"

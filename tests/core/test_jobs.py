@@ -79,6 +79,12 @@ def test_a_plan_of_a_notebook_says_why_each_file_travels(
     assert reasons["/app/requirements.txt"] == "pip install in cell 1"
 
 
+@pytest.mark.parametrize("entry", ["a.py", len])
+def test_arguments_in_one_text_are_no_list_of_letters(entry: Any) -> None:
+    with pytest.raises(errors.InputError, match=re.escape("args=['--epochs', '3']")):
+        TrainJob(entry, args="--epochs 3")
+
+
 def test_keyword_arguments_for_a_script_are_refused() -> None:
     with pytest.raises(errors.InputError, match="args="):
         TrainJob("train.py", kwargs={"a": 1})

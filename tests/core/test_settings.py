@@ -1,6 +1,8 @@
 import enum
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -132,6 +134,34 @@ def test_plain_values_of_other_types_are_refused_not_turned() -> None:
     assert coerced(1, float, "x") == 1.0
     assert coerced("red", Colour, "x") is Colour.RED
     assert coerced(["a"], list[str], "x") == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("hint", "value", "wanted"),
+    [
+        (Mapping[str, str] | None, "{'a'", "None or mapping"),
+        (Mapping[str, str], ["a"], "mapping"),
+        (Sequence[str], {"a": 1}, "list"),
+        (Iterable[str], 3, "list"),
+        (str | os.PathLike[str], 3, "path or str"),
+    ],
+)
+def test_a_mapping_a_list_and_a_path_are_told_from_other_things(
+    hint: Any, value: Any, wanted: str
+) -> None:
+    with pytest.raises(errors.SettingsError, match=f"is no {wanted}$"):
+        coerced(value, hint, "x")
+
+
+def test_mappings_lists_and_paths_are_left_as_they_are() -> None:
+    for hint, value in (
+        (Mapping[str, int], {"a": "b"}),
+        (Sequence[int], ("a",)),
+        (Iterable[str], {"a"}),
+        (str | Sequence[str], "a b"),
+        (os.PathLike[str], Path("a")),
+    ):
+        assert coerced(value, hint, "x") is value
 
 
 @given(st.integers() | st.booleans() | st.floats(allow_nan=False) | st.text())

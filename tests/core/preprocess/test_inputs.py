@@ -5,6 +5,7 @@ import socket
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,14 @@ def test_a_path_object_is_an_input(project: Project) -> None:
     path = project.write("a.csv")
     assert "a.csv" in named(project.script(input_files=path))
     assert "a.csv" in named(project.script(input_files=[Path("a.csv")]))
+
+
+@pytest.mark.parametrize(
+    "said", [{"input_files": [3]}, {"allow_secrets": [3]}, {"output_map": {"train.py": 3}}]
+)
+def test_what_is_no_path_is_named(project: Project, said: dict[str, Any]) -> None:
+    with pytest.raises(errors.InputError, match="3 is no path"):
+        project.script(**said)
 
 
 def test_the_callers_lists_are_left_alone(project: Project) -> None:
