@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TextIO
@@ -13,6 +14,18 @@ if TYPE_CHECKING:
     from fairing_core.types import Event
 
 _COLOURS = {RunStatus.SUCCEEDED: "32", RunStatus.FAILED: "31", RunStatus.CANCELLED: "33"}
+
+
+def has_colours(stream: TextIO) -> bool:
+    """Whether `stream` is a terminal that shows colours, and whoever looks at it wants them.
+
+    Source: https://no-color.org
+    """
+    return _is_terminal(stream) and not os.environ.get("NO_COLOR")
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 class Progress:
@@ -52,8 +65,8 @@ class Progress:
 
     def _rewrite(self, text: str) -> None:
         stream = self._stream or sys.stderr
-        if stream.isatty():
-            print(f"\r\033[K\033[2m{text}\033[0m", end="", file=stream, flush=True)
+        if _is_terminal(stream):
+            print(f"\r\033[K{_in('2', text, stream)}", end="", file=stream, flush=True)
             self._is_open = True
         elif self._shown is not None:
             self._shown.update({"text/plain": text}, raw=True)
@@ -67,11 +80,9 @@ class Progress:
             self._shown = None
             return
         stream = self._stream or sys.stderr
-        if stream.isatty():
-            before = "\r\033[K" if self._is_open else ""
-            text = f"{before}\033[{colour}m{text}\033[0m"
-            self._is_open = False
-        print(text, file=stream, flush=True)
+        before = "\r\033[K" if self._is_open else ""
+        self._is_open = False
+        print(f"{before}{_in(colour, text, stream)}", file=stream, flush=True)
 
     def follow(self, handle: RunHandle) -> RunStatus:
         """Writes the run's output to stdout until it ends, then says how it ended.
@@ -93,6 +104,10 @@ class Progress:
             f"{handle.name} {status}{f' (exit code {code})' if code else ''}", _COLOURS[status]
         )
         return status
+
+
+def _in(colour: str, text: str, stream: TextIO) -> str:
+    return f"\033[{colour}m{text}\033[0m" if has_colours(stream) else text
 
 
 def _display() -> Any:

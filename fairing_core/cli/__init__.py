@@ -77,7 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Looking for cycles takes a tenth of a small build: imports make many objects and no garbage,
     # and at the end all goes at once.
     gc.set_threshold(_MANY_OBJECTS)
-    code = _code(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _code(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:
+        code = 130
     gc.freeze()
     sys.exit(code)
 
@@ -91,13 +94,13 @@ def _code(words: Sequence[str]) -> int:
         sys.stdout.flush()
     except UsageError as error:
         parser.error(str(error))
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:  # who reads our output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except errors.FairingError as error:
-        red, plain = ("\033[31m", "\033[0m") if sys.stderr.isatty() else ("", "")
+        from fairing_core.progress import has_colours
+
+        red, plain = ("\033[31m", "\033[0m") if has_colours(sys.stderr) else ("", "")
         print(f"{red}fairing: {error}{plain}", file=sys.stderr)
         return error.exit_code
     return code or 0

@@ -72,7 +72,7 @@ def _row(plugin: Any) -> dict[str, Any]:
 
 
 def _show(rows: list[dict[str, Any]], columns: Sequence[str], given: Namespace) -> int:
-    if given.timeout <= 0:
+    if not given.timeout > 0:
         raise UsageError(f"--timeout {given.timeout:g} must be above zero")
     if given.check:
         rows, columns = _checked(rows, given.timeout), (*columns, "seconds", "offers")

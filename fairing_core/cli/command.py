@@ -87,7 +87,9 @@ class Parser(argparse.ArgumentParser):
             word = unknown[0].partition("=")[0]
             known = [name for action in self._actions for name in action.option_strings]
             hint = errors.near(word, known) if word.startswith("-") else ""
-            self.error(f"there is no {unknown[0]!r} here{hint}")
+            has_rest = any(action.dest == REST for action in self._actions)
+            own = " (the program's own options come after '--')" if has_rest else ""
+            self.error(f"there is no {unknown[0]!r} here{own}{hint}")
         return found
 
     def format_help(self) -> str:
@@ -119,6 +121,14 @@ class Pairs(argparse.Action):
 def pairs(*names: str, **options: Any) -> Argument:
     """An option of ``NAME=VALUE`` words, given any number of times."""
     return argument(*names, action=Pairs, default={}, metavar="NAME=VALUE", **options)
+
+
+def seconds(text: str) -> float:
+    """What an option that is a time says; for argparse, which tells of a ValueError."""
+    number = float(text)
+    if not number >= 0:
+        raise argparse.ArgumentTypeError(f"{text} must be 0 or more seconds")
+    return number
 
 
 as_json = argument("--json", dest="as_json", action="store_true", help="Print JSON.")

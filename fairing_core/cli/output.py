@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fairing_core.interfaces import RunHandle
+from fairing_core.progress import has_colours
 from fairing_core.types import Diagnosis, RunStatus, Step
 
 _STYLES = {
@@ -46,7 +47,7 @@ def show_fields(fields: Mapping[str, Any], *, as_json: bool) -> None:
         if value is None:
             continue
         if sys.stdout.isatty():
-            code = _CODES.get(_STYLES.get(str(value), ""))
+            code = _CODES.get(_STYLES.get(str(value), "")) if has_colours(sys.stdout) else None
             shown = f"\033[{code}m{_cell(value)}\033[0m" if code else _cell(value)
             print(f"{key:<12}{shown}")
         else:
@@ -63,7 +64,7 @@ def exit_code(handle: RunHandle) -> int:
 def show_diagnosis(what: str, found: Diagnosis) -> None:
     """What is wrong with `what`, as text; the cause and the next step stand out in a terminal."""
     text = f"{what}: {found}"
-    if sys.stdout.isatty():
+    if has_colours(sys.stdout):
         text = text.replace(found.cause, f"\033[31m{found.cause}\033[0m", 1)
         before, _, step = text.rpartition("\nnext: ")
         text = f"{before}\n\033[1mnext:\033[0m {step}" if before else text
@@ -75,7 +76,7 @@ def show_report(text: str) -> None:
     colours = {"ok": 32, "FAIL": 31, "?": 33}
     for line in text.splitlines():
         mark = line.split(maxsplit=1)[0] if line.strip() else ""
-        if sys.stderr.isatty() and line.startswith("  ") and mark in colours:
+        if has_colours(sys.stderr) and line.startswith("  ") and mark in colours:
             line = line.replace(mark, f"\033[{colours[mark]}m{mark}\033[0m", 1)
         print(line, file=sys.stderr)
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fairing_core import errors
-from fairing_core.cli.command import UsageError, argument, as_json, command, pairs
+from fairing_core.cli.command import UsageError, argument, as_json, command, pairs, seconds
 from fairing_core.cli.output import (
     exit_code,
     run_fields,
@@ -80,7 +80,7 @@ def describe_command(given: Namespace) -> None:
     _run,
     _backend,
     _options,
-    argument("-t", "--timeout", type=float, metavar="SECONDS", help="How long to wait for the "
+    argument("-t", "--timeout", type=seconds, metavar="SECONDS", help="How long to wait for the "
              "run's end; by default for ever."),
     argument("--get", nargs="?", const="", metavar="FOLDER", help="Copy them to FOLDER (default: "
              "one here, of the run's name)."),
@@ -103,6 +103,8 @@ def artifacts_command(given: Namespace) -> None:
     found = handle.artifacts(given.timeout)
     if given.get is not None:
         copied(found, Path(given.get or handle.name))
+    if not found:
+        print(f"{handle.name} left nothing behind that it was asked to keep", file=sys.stderr)
     rows = [
         {"path": one.path, "size": one.size, "digest": one.digest, "content": str(one.content)}
         for one in found
@@ -157,7 +159,7 @@ def logs_command(given: Namespace) -> None:
     _run,
     _backend,
     _options,
-    argument("-t", "--timeout", type=float, metavar="SECONDS", help="By default for ever."),
+    argument("-t", "--timeout", type=seconds, metavar="SECONDS", help="By default for ever."),
     as_json,
 )
 def wait_command(given: Namespace) -> int:
@@ -165,8 +167,6 @@ def wait_command(given: Namespace) -> int:
 
     Exit code: the run's, or 124 when the time was over first.
     """
-    if given.timeout is not None and not given.timeout >= 0:
-        raise UsageError(f"--timeout {given.timeout:g} must be 0 or more seconds")
     handle = _get(given, given.run)
     status = handle.wait(given.timeout)
     if given.as_json:

@@ -24,7 +24,7 @@ _LONG = 1_000  # characters of a result that a line shows
 
 _ORDER = (
     argument("entry", metavar="FILE[::FUNCTION]", help="What to run."),
-    argument("rest", nargs="*", metavar="-- ARGS", help="Its arguments."),
+    argument("rest", nargs="*", default=(), metavar="-- ARGS", help="Its arguments."),
     argument("-b", "--backend", help="Where to run (default: FAIRING_BACKEND, else `local`, or "
              "`kubernetes` where a registry is named)."),
     pairs("-o", "--option", dest="backend_options", help="A setting of the backend (`fairing "

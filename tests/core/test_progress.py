@@ -10,6 +10,12 @@ from fairing_core.types import Event
 TRAFFIC = {"sent": 85_800_000, "mounted": 13, "skipped": 0, "copied": 0, "seconds": 0.8}
 
 
+@pytest.fixture(autouse=True)
+def _a_usual_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -92,3 +98,25 @@ def test_as_a_plugin_it_is_told_of_each_event() -> None:
     assert hasattr(plugin.fairing_event, f"{PROJECT}_impl")
     plugin.fairing_event(Event("submitted", 0.0, {"uri": "fairing://a/b/c/d"}))
     assert "started fairing://a/b/c/d" in stream.getvalue()
+
+
+def test_who_wants_no_colours_sees_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    stream = Terminal()
+    progress = Progress(stream)
+    progress.step("uploading", sent=1000, total=2000)
+    progress.step("build-log", line="STEP")
+    first, second = stream.getvalue().split("\r")[1:]
+    assert first == "\033[Kuploading the context: 1.0 kB of 2.0 kB"
+    assert second == "\033[KSTEP\n"
+
+
+def test_a_terminal_that_can_not_rewrite_a_line_sees_what_a_pipe_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    stream = Terminal()
+    progress = Progress(stream)
+    progress.step("uploading", sent=1000, total=2000)
+    progress.step("build-log", line="STEP")
+    assert stream.getvalue() == "STEP\n"

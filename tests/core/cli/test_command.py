@@ -98,6 +98,21 @@ def test_a_reader_that_has_had_enough_is_no_traceback(environ: dict[str, str]) -
     assert done.stderr == ""
 
 
+def test_an_interrupt_while_it_is_imported_is_no_traceback(environ: dict[str, str]) -> None:
+    program = (
+        "import sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(name, path=None, target=None):\n"
+        "        if name == 'fairing_core.cli.runs': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted)\n"
+        "from fairing_core.cli import main; main(['ps'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 def test_the_command_line_is_read_with_the_standard_library_alone() -> None:
     program = (
         "import sys; before = set(sys.modules); import fairing_core.cli.build, fairing_core.cli\n"

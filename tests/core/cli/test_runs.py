@@ -135,6 +135,12 @@ def test_backend_options_are_settings(fairing: Fairing, tmp_path: Path) -> None:
         (("train.py", "-b", "kubernetes"), errors.NoCluster, "backend='local'"),
         (("broken.py::f",), errors.InputError, "ZeroDivisionError"),
         (("train.sh",), errors.InputError, "train.sh"),
+        (("train.py", "--deploy", "env=3"), errors.SettingsError, "3 is no None or mapping"),
+        (
+            ("train.py", "--preprocessor-option", "output_map={'a'"),
+            errors.SettingsError,
+            "is no None or mapping",
+        ),
         (("train.py", "-e", "A" * 131_080 + "=1"), errors.InvalidArgument, "131,071"),
     ],
 )
@@ -236,7 +242,7 @@ def test_in_a_terminal_ps_is_a_table_with_a_head_and_colours(
     outer, inner = pty.openpty()
     subprocess.run(
         [Path(sys.executable).with_name("fairing"), "ps"],
-        env={**environ, "TERM": "xterm-256color", "COLUMNS": "120"},
+        env={**environ, "TERM": "xterm-256color", "COLUMNS": "120", "NO_COLOR": ""},
         stdout=inner, check=True, timeout=60,
     )  # fmt: skip
     os.close(inner)
@@ -245,6 +251,25 @@ def test_in_a_terminal_ps_is_a_table_with_a_head_and_colours(
     assert "NAME" in shown
     assert "EXIT CODE" in shown
     assert "\x1b[32msucceeded" in shown
+
+
+def test_in_a_terminal_a_fault_is_red_but_for_who_wants_no_colours(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    told = []
+    for wanted in ("", "1"):
+        outer, inner = pty.openpty()
+        subprocess.run(
+            [Path(sys.executable).with_name("fairing"), "status", "nope"],
+            env={**environ, "TERM": "xterm-256color", "NO_COLOR": wanted},
+            stderr=inner, check=False, timeout=60,
+        )  # fmt: skip
+        os.close(inner)
+        told.append(os.read(outer, 100_000).decode())
+        os.close(outer)
+    assert told[0].startswith("\x1b[31mfairing: there is no run 'nope'")
+    assert told[1].startswith("fairing: there is no run 'nope'")
+    assert "\x1b" not in told[1]
 
 
 @pytest.mark.parametrize("command", ["", "run", "logs", "wait", "plugins"])
@@ -260,6 +285,32 @@ def test_a_misspelt_command_or_option_ends_with_2(fairing: Fairing) -> None:
     assert fairing("rnu").returncode == 2
     assert fairing("run").returncode == 2
     assert fairing("run", "train.py", "--bakcend", "x").returncode == 2
+
+
+def test_an_option_of_the_program_s_own_is_told_where_to_stand(fairing: Fairing) -> None:
+    done = fairing("run", "train.py", "--epochs", "3")
+    assert done.returncode == 2
+    assert "no '--epochs' here (the program's own options come after '--')" in done.stderr
+
+
+def test_only_what_has_to_be_given_is_missed(fairing: Fairing) -> None:
+    assert "required: FILE[::FUNCTION] (see" in fairing("run").stderr
+
+
+@pytest.mark.parametrize("command", ["wait", "artifacts"])
+@pytest.mark.parametrize("seconds", ["-1", "nan"])
+def test_a_time_that_is_none_is_refused(fairing: Fairing, command: str, seconds: str) -> None:
+    done = fairing(command, "train-x", f"--timeout={seconds}")
+    assert done.returncode == 2
+    assert f"{seconds} must be 0 or more seconds" in done.stderr
+
+
+def test_a_run_that_left_nothing_behind_is_told_of(fairing: Fairing) -> None:
+    fairing("run", "train.py", "--name", "a", "--output", "modle.pkl")
+    done = fairing("artifacts", "a")
+    assert done.stdout == ""
+    assert done.stderr == "a left nothing behind that it was asked to keep\n"
+    assert fairing("artifacts", "a", "--json").stdout == "[]\n"
     assert fairing("run", "train.py", "-e", "NOVALUE").returncode == 2
 
 
