@@ -95,7 +95,7 @@ def pull(
     """
     from fairing_core.images.reference import parse_repository
 
-    who = "nobody" if login is None else f"the user {login.username!r}"
+    who = "whoever has no login" if login is None else f"the user {login.username!r}"
     try:
         ref = parse_repository(repository)
         with _as(login, ref.registry, registries) as session:

@@ -49,7 +49,7 @@ class KubernetesBackend(BackendInterface):
         self.cluster.warm()
 
     def check(self) -> Sequence[Check]:
-        """Whether the API server answers, and this user may do what runs need."""
+        """Whether the API server answers, has the namespace, and grants what runs need."""
         try:
             namespace = self.cluster.namespace
             missing = rights.lacking(self.cluster, namespace)
@@ -57,8 +57,22 @@ class KubernetesBackend(BackendInterface):
             return (Check("cluster", False, str(exc)),)
         return (
             Check("cluster", True, self.cluster.server),
+            *self._lacks_namespace(namespace),
             *rights.checked(missing, namespace),
         )
+
+    def _lacks_namespace(self, namespace: str) -> Sequence[Check]:
+        """That it is not there, where this user may see as much."""
+        try:
+            self.cluster.get(f"/api/v1/namespaces/{namespace}")
+        except errors.ObjectNotFound:
+            told = (
+                f"there is no namespace {namespace!r}; name another with namespace=..., or make it"
+            )
+            return [Check("namespace", False, f"{told}: kubectl create namespace {namespace}")]
+        except errors.ClusterError:  # runs need no right to look at it
+            return []
+        return []
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.cluster!r})"

@@ -87,7 +87,8 @@ class Access(NamedTuple):
         if not any(os.path.exists(file) for file in files):
             raise errors.NoCluster(
                 f"there is no kubeconfig at {named}, and this is no pod of a cluster; set "
-                "KUBECONFIG, give config_file=..., or run here with backend='local'"
+                "KUBECONFIG, name the file in the backend's settings, or run here with "
+                "backend='local'"
             )
         return files
 

@@ -62,7 +62,7 @@ def _asked(method: str, path: str) -> tuple[str, str, str]:
     parts = urlsplit(path).path.strip("/").split("/")
     at = parts.index("namespaces") if "namespaces" in parts else -2
     namespace = parts[at + 1] if at >= 0 else ""
-    rest = parts[at + 2 :] if at >= 0 else parts[-1:]
+    rest = (parts[at + 2 :] or parts[at:]) if at >= 0 else parts[-1:]
     resource = rest[0] + (f"/{rest[2]}" if len(rest) > 2 else "")
     named = len(rest) > 1
     verbs = {

@@ -76,6 +76,23 @@ def test_each_missing_right_is_a_row(
     assert "examples/cluster/role.yaml" in rows[1][2]
 
 
+def test_a_namespace_that_is_not_there_is_a_row(
+    fairing: Fairing, environ: dict[str, str], api: Api
+) -> None:
+    environ["KUBECONFIG"] = str(api.config)
+    well = fairing("doctor", "-b", "kubernetes")
+    done = fairing("doctor", "-b", "kubernetes", "-o", "namespace=tset")
+    api.denied = {("get", "namespaces")}
+    unseen = fairing("doctor", "-b", "kubernetes", "-o", "namespace=tset")
+    api.close()
+    assert [line.split("\t")[1] for line in well.stdout.splitlines()] == ["cluster", "rights"]
+    assert done.returncode == 1
+    state, check, detail = done.stdout.splitlines()[1].split("\t")
+    assert (state, check) == ("FAIL", "namespace")
+    assert "kubectl create namespace tset" in detail
+    assert unseen.returncode == 0
+
+
 def test_an_unknown_backend_is_refused_by_name(fairing: Fairing) -> None:
     done = fairing("doctor", "-b", "locl")
     assert done.returncode == errors.UnknownBackend.exit_code

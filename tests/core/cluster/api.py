@@ -139,7 +139,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, self.api.objects[path])
         elif path.rpartition("/")[2] in ("jobs", "pods", "events", "nodes"):
             self._answer(200, {"items": _matching(self.api, path, query), "metadata": {}})
-        elif path == "/version":
+        elif path.startswith("/api/v1/namespaces/") and ("get", "namespaces") in self.api.denied:
+            self._answer(403, _status(403, "namespaces is forbidden"))
+        elif path in ("/version", "/api/v1/namespaces/test"):
             self._answer(200, {})
         else:
             self._answer(404, _status(404, f'"{path.rpartition("/")[2]}" not found'))
