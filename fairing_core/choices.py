@@ -11,6 +11,7 @@ from fairing_core.interfaces import BackendInterface, Builder, Deployer, Preproc
 from fairing_core.plugins import Kind, Plugins
 from fairing_core.types import (
     BuildRequest,
+    Check,
     Credentials,
     PodPatch,
     PodSpecMutator,
@@ -237,6 +238,7 @@ def make_backend(
         UnknownOption: `given` has an option that the backend lacks.
         UnknownSetting: so has the environment or the file.
         SettingsError: a setting does not fit, or is missing.
+        PluginFailed: making it raised something else.
     """
     if isinstance(named, BackendInterface):
         if given:
@@ -257,7 +259,32 @@ def make_backend(
         backend = made(**{**found.of_backend(made.name, made), **said})
     except TypeError as exc:  # a setting without a default that nobody gave
         raise errors.SettingsError(f"{what} can't be made: {exc}") from exc
+    except errors.FairingError:
+        raise
+    except Exception as exc:
+        raise _failed(f"{what} can't be made", made, exc) from exc
     return cast(BackendInterface, backend)
+
+
+def checks_of(backend: BackendInterface) -> Sequence[Check]:
+    """What the backend has looked at of what it needs.
+
+    Raises:
+        PluginFailed: it raised.
+    """
+    try:
+        return tuple(backend.check())
+    except errors.FairingError:
+        raise
+    except Exception as exc:
+        what = f"backend {backend.name!r} failed to say what it needs"
+        raise _failed(what, type(backend), exc) from exc
+
+
+def _failed(what: str, made: type, exc: Exception) -> errors.PluginFailed:
+    owner = made.__module__.partition(".")[0]
+    told = f"{what}: {type(exc).__name__}: {exc}"
+    return errors.PluginFailed(f"{told} (in {owner}); upgrade it, or mend it", distribution=owner)
 
 
 def _title(named: object) -> str:

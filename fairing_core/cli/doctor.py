@@ -36,10 +36,11 @@ def doctor_command(given: Namespace) -> int:
       fairing doctor -b onprem -o namespace=lab   with other settings than are set
       fairing doctor --json | jq '.[] | select(.ok == false)'
     """
+    from fairing_core.choices import checks_of
     from fairing_core.runs import backend_of
 
     backend = backend_of(given.backend, given.backend_options)
-    checks = backend.check()
+    checks = checks_of(backend)
     rows = [
         {"state": _MARKS[one.ok], "check": one.name, "detail": one.detail, "ok": one.ok}
         for one in checks

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fairing_core import errors
-from fairing_core.choices import make_backend
+from fairing_core.choices import checks_of, make_backend
 from fairing_core.installed import BACKENDS, installed
 from fairing_core.plugins import KINDS, Plugins
 from fairing_core.settings import Settings
@@ -34,7 +34,7 @@ def probe(distribution: str, name: str) -> dict[str, Any]:
                 ]
         if backend:
             made = make_backend(name, {}, Settings.near(Path.cwd()), hub)
-            failed = [check for check in made.check() if check.ok is False]
+            failed = [check for check in checks_of(made) if check.ok is False]
             if failed:
                 why = "; ".join(f"{check.name}: {check.detail}" for check in failed)
                 text = f"backend {name!r} is not ready: {why}"

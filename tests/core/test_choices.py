@@ -16,7 +16,7 @@ from fairing_core import (
 )
 from fairing_core.build.append import AppendBuilder
 from fairing_core.build.cluster.builder import ClusterBuilder
-from fairing_core.choices import Choices
+from fairing_core.choices import Choices, checks_of
 from fairing_core.plugins import Plugins
 from fairing_core.preprocess.context import pack
 from fairing_core.types import ContextFile
@@ -227,3 +227,21 @@ def test_a_setting_that_nobody_gave_is_named(here: Path) -> None:
     with pytest.raises(errors.SettingsError, match=r"'strict' can't be made.*'region'"):
         choices(backend=Strict)
     assert choices(backend=Strict, backend_options={"region": "eu"}).backend
+
+
+def test_a_backend_that_raises_when_it_is_made_or_looks_around_is_blamed(here: Path) -> None:
+    class Broken(BackendInterface):
+        name = "broken"
+
+        def __init__(self, *, early: bool = False) -> None:
+            if early:
+                raise OSError("no disk")
+
+        def check(self) -> Any:
+            return 1 // 0
+
+    with pytest.raises(errors.PluginFailed, match="'broken' can't be made: OSError: no disk"):
+        choices(backend=Broken, backend_options={"early": True})
+    with pytest.raises(errors.PluginFailed, match="what it needs: ZeroDivisionError") as caught:
+        checks_of(Broken())
+    assert caught.value.distribution == "tests"
