@@ -46,8 +46,8 @@ class Wanted:
             return "no base image is named: base_image='python:3.12-slim'"
         if push and not (self.registry or request.registry):
             return (
-                "no registry is named: registry='host/team', FAIRING_REGISTRY, registry in "
-                "[tool.fairing], or push=False"
+                "no registry is named: registry='host/team' (a command's --registry or -t), "
+                "FAIRING_REGISTRY, registry in [tool.fairing], or push=False"
             )
         return None
 

@@ -137,7 +137,7 @@ def _options(words: Sequence[str]) -> argparse.Namespace:
     parser = Parser(
         prog="fairing",
         usage=_USAGE,
-        description="Runs Python functions and scripts as jobs, here or on Kubernetes.",
+        description="Runs Python functions, scripts and notebooks as jobs, here or on Kubernetes.",
         epilog="\n".join(["Commands:", *_summaries(), _EPILOG]),
     )
     parser.add_argument("--version", action="store_true", help="Show the version.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,13 @@ import pytest
 import fairing_core
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(
+        path for room in ("docs", "examples/*", "plugins/*") for path in ROOT.glob(f"{room}/*.md")
+    ),
+]
 
 
 @pytest.mark.parametrize("name", ["BackendInterface", "RunHandle", "TrainJob"])
@@ -28,7 +35,10 @@ def test_every_public_name_is_there_and_has_a_docstring() -> None:
     assert dir(fairing_core) == fairing_core.__all__
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+_by_path = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+@_by_path
 def test_links_lead_somewhere_and_python_parses(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):
@@ -36,6 +46,17 @@ def test_links_lead_somewhere_and_python_parses(page: Path) -> None:
             assert (page.parent / target).exists(), target
     for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
         compile(code, str(page), "exec")
+
+
+@_by_path
+def test_every_command_that_is_shown_is_one(page: Path) -> None:
+    from fairing_core import cli
+
+    shown = re.findall(r"^(?:\$ |    )fairing ([^\n>#|&]+)", page.read_text("utf-8"), re.MULTILINE)
+    for line in shown:
+        name, rest = cli._chosen(shlex.split(line))
+        one = cli._load(name)
+        one.given(one.parser(name), rest)  # a word that is not known ends it
 
 
 def test_every_make_target_that_the_documents_name_exists() -> None:
