@@ -34,6 +34,7 @@ _KINDS: Mapping[Any, str] = {
     Iterable: "list",
     os.PathLike: "path",
 }
+_TEXTS = (Sequence, (str,))
 
 
 @frozen
@@ -147,8 +148,8 @@ def coerced(value: Any, hint: Any, where: str) -> Any:
     """`value` as the annotation `hint` wants it: texts are read, other values are checked.
 
     Reads str, int, float, bool, Path, enums, Literal, ``X | None``, and lists and tuples (from
-    words between commas). A mapping, a sequence or a path is what it is, and looked at no further;
-    other annotations leave the value as it is.
+    words between commas). A mapping, a sequence or a path is what it is, and nothing in it is
+    read; other annotations leave the value as it is.
 
     Raises:
         SettingsError: it does not fit; values that look secret by name are not shown.
@@ -178,7 +179,8 @@ def _name(choice: Any) -> str:
     if isinstance(choice, type) and issubclass(choice, enum.Enum):
         return " or ".join(repr(member.value) for member in choice)
     if (origin := typing.get_origin(choice)) in _KINDS:
-        return _KINDS[origin]
+        is_texts = (origin, typing.get_args(choice)) == _TEXTS
+        return "list of texts" if is_texts else _KINDS[origin]
     return "None" if choice is type(None) else getattr(choice, "__name__", str(choice))
 
 
@@ -211,6 +213,8 @@ def _read_generic(value: Any, origin: Any, parameters: tuple[Any, ...]) -> Any:
         return _sequence(value, origin, parameters)
     if origin in (Sequence, Iterable):  # a set will do, too, but not a mapping's keys
         fits = isinstance(value, Iterable) and not isinstance(value, Mapping)
+        if isinstance(value, Sequence) and (origin, parameters) == _TEXTS:
+            fits = all(isinstance(one, str) for one in value)
     else:
         fits = origin not in _KINDS or isinstance(value, origin)
     if not fits:

@@ -141,7 +141,9 @@ def test_plain_values_of_other_types_are_refused_not_turned() -> None:
     [
         (Mapping[str, str] | None, "{'a'", "None or mapping"),
         (Mapping[str, str], ["a"], "mapping"),
-        (Sequence[str], {"a": 1}, "list"),
+        (Sequence[str], {"a": 1}, "list of texts"),
+        (str | Sequence[str], ["a", 1], "list of texts or str"),
+        (Sequence[int], {"a": 1}, "list"),
         (Iterable[str], 3, "list"),
         (str | os.PathLike[str], 3, "path or str"),
     ],
