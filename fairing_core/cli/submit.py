@@ -183,7 +183,9 @@ def _ordered(given: Namespace) -> TrainJob:
 
 
 def _values(said: Mapping[str, str]) -> dict[str, Any]:
-    return {key: as_value(text) for key, text in said.items()}
+    """Each as JSON or as text; a number is text until its option wants one: python=3.10."""
+    read = {key: as_value(text) for key, text in said.items()}
+    return {key: said[key] if type(read[key]) in (int, float) else read[key] for key in said}
 
 
 def _result(handle: RunHandle) -> Any:

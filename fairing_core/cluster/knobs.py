@@ -18,11 +18,8 @@ _SOURCES: Mapping[str, tuple[str, str]] = {
 }
 _VOLUMES = (*_SOURCES, "empty_dir", "shm", "host_path")
 _BESIDE = ("sub_path", "read_only")
-_QUANTITY = re.compile(r"[+-]?[0-9.]+([eEinumkKMGTP]*[-+]?[0-9]*)")
-"""As the API server checks it, which does not say whose it is.
-
-Source: Kubernetes v1.36, apimachinery, resource.Quantity.
-"""
+_QUANTITY = re.compile(r"(\d+\.?\d*|\.\d+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?")
+"""Source: Kubernetes v1.36, apimachinery, resource.Quantity."""
 
 
 def pod_patch(

@@ -118,8 +118,7 @@ class ClusterBuilder:
             )
         if engine not in ENGINES:
             raise errors.InvalidArgument(
-                f"engine={engine!r} is none{errors.near(engine, ENGINES)}; there are "
-                f"{' and '.join(ENGINES)}"
+                f"engine={engine!r} is no engine{errors.near(engine, ENGINES)}"
             )
         if not timeout >= 1 or not start_timeout >= 1:
             raise errors.InvalidArgument(

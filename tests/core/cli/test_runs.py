@@ -135,7 +135,7 @@ def test_backend_options_are_settings(fairing: Fairing, tmp_path: Path) -> None:
         (("train.py", "-b", "kubernetes"), errors.NoCluster, "backend='local'"),
         (("broken.py::f",), errors.InputError, "ZeroDivisionError"),
         (("train.sh",), errors.InputError, "train.sh"),
-        (("train.py", "--deploy", "env=3"), errors.SettingsError, "3 is no None or mapping"),
+        (("train.py", "--deploy", "env=3"), errors.SettingsError, "'3' is no None or mapping"),
         (
             ("train.py", "--preprocessor-option", "output_map={'a'"),
             errors.SettingsError,
@@ -285,6 +285,16 @@ def test_a_misspelt_command_or_option_ends_with_2(fairing: Fairing) -> None:
     assert fairing("rnu").returncode == 2
     assert fairing("run").returncode == 2
     assert fairing("run", "train.py", "--bakcend", "x").returncode == 2
+
+
+def test_a_number_is_what_its_option_wants(fairing: Fairing) -> None:
+    options = ("--deploy", "job_name=310", "--deploy", "timeout=60", "--deploy", "runs=2")
+    done = fairing("run", "train.py", *options)
+    assert done.returncode == 0, done.stderr
+    assert "job/310?uid=" in done.stderr
+    refused = fairing("run", "train.py", "--deploy", "runs=2.5")
+    assert refused.returncode == errors.SettingsError.exit_code
+    assert "'2.5' is no None or int" in refused.stderr
 
 
 def test_an_option_of_the_program_s_own_is_told_where_to_stand(fairing: Fairing) -> None:

@@ -95,6 +95,15 @@ def test_where_and_as_whom_it_runs() -> None:
     assert patch.container == {"securityContext": {"readOnlyRootFilesystem": True}}
 
 
+@pytest.mark.parametrize("amount", ["2", "0.5", ".5", "500m", "4Gi", "4G", "1e3", "2E", "100k"])
+def test_a_quantity_is_written_as_kubernetes_reads_it(amount: str) -> None:
+    from kubernetes import utils
+
+    parse: Any = utils.parse_quantity
+    limits = pod_patch(resources={"cpu": amount}).container["resources"]["limits"]
+    assert parse(limits["cpu"]) > 0
+
+
 @pytest.mark.parametrize(
     ("said", "text"),
     [
@@ -103,6 +112,7 @@ def test_where_and_as_whom_it_runs() -> None:
         ({"resources": {"cpu": -1}}, "cpu=-1 is no quantity"),
         ({"resources": {"memory": "4GB"}}, "memory='4GB' is no quantity"),
         ({"resources": {"limits": {"memory": "much"}}}, "memory='much' is no quantity"),
+        ({"resources": {"limits": {"cpu": ""}}}, "cpu='' is no quantity"),
         ({"env": {"A": 3}}, "A is int"),
         ({"env": {"A": "x\0"}}, "NUL"),
         ({"secrets": {"TOKEN": "hunter2"}}, "TOKEN must say where the value is"),

@@ -33,7 +33,7 @@ OWN = inline("/Dockerfile", b"FROM r.example/base\n")
     ("options", "told"),
     [
         ({"push": False}, "push=False: what a cluster builds"),
-        ({"engine": "kanico"}, "engine='kanico' is none; did you mean 'kaniko'"),
+        ({"engine": "kanico"}, "engine='kanico' is no engine; did you mean 'kaniko'"),
         ({"timeout": 0}, "timeout=0"),
         ({"start_timeout": float("nan")}, "start_timeout=nan"),
         ({"extra_args": "--x"}, "extra_args='--x' is a text"),
