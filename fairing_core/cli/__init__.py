@@ -10,7 +10,7 @@ import importlib
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NoReturn, cast
 
 from fairing_core import errors, log
@@ -78,11 +78,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # and at the end all goes at once.
     gc.set_threshold(_MANY_OBJECTS)
     try:
-        code = _code(sys.argv[1:] if arguments is None else arguments)
+        with _streams():
+            code = _code(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt:
         code = 130
     gc.freeze()
     sys.exit(code)
+
+
+@contextlib.contextmanager
+def _streams() -> Iterator[None]:
+    """Streams that whoever started the command has closed (``fairing ps 2>&-``) lead nowhere."""
+    closed = [name for name in ("stdout", "stderr") if getattr(sys, name) is None]
+    if not closed:
+        yield
+        return
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        for name in closed:
+            setattr(sys, name, nowhere)
+        try:
+            yield
+        finally:
+            for name in closed:
+                setattr(sys, name, None)
 
 
 def _code(words: Sequence[str]) -> int:

@@ -113,6 +113,15 @@ def test_an_interrupt_while_it_is_imported_is_no_traceback(environ: dict[str, st
     assert (done.returncode, done.stderr) == (130, "")
 
 
+def test_a_closed_stream_is_no_fault_of_the_command(environ: dict[str, str]) -> None:
+    program = f'"{sys.executable}" -c "from fairing_core.cli import main; main()" backends'
+    for line in (f"{program} 2>&-", f"{program} >&-"):
+        done = subprocess.run(
+            line, shell=True, env=environ, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, ""), line
+
+
 def test_the_command_line_is_read_with_the_standard_library_alone() -> None:
     program = (
         "import sys; before = set(sys.modules); import fairing_core.cli.build, fairing_core.cli\n"
