@@ -29,6 +29,11 @@ def load_entry(
     if not path.suffix and not path.exists():
         path = path.with_suffix(".py")
     if not colons:
+        file, colon, wanted = name.rpartition(":")
+        if colon and not path.exists() and Path(file).is_file():
+            raise errors.MissingInput(
+                f"there is no file {name!r}; a function of one has two colons: {file}::{wanted}"
+            )
         return path, tuple(arguments), {}
     if not path.is_file():
         raise errors.MissingInput(f"there is no file {os.fspath(path)!r} here ({Path.cwd()})")

@@ -128,6 +128,7 @@ def test_backend_options_are_settings(fairing: Fairing, tmp_path: Path) -> None:
         (("missing.py",), errors.MissingInput, "missing.py"),
         (("train.py::trian",), errors.MissingInput, "did you mean 'train'"),
         (("missing.py::train",), errors.MissingInput, "missing.py"),
+        (("train.py:train",), errors.MissingInput, "two colons: train.py::train"),
         (("train.py", "-i", "nothing*"), errors.MissingInput, "nothing*"),
         (("train.py", "-i", "/etc/hostname"), errors.OutsideRoot, "output_map"),
         (("empty.py",), errors.EmptyEntry, "empty.py"),
