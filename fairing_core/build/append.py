@@ -145,7 +145,12 @@ class AppendBuilder:
 
     def _written(self, work: Appending) -> Built:
         wanted = self._wanted
-        folder = self._output or Path(f"{wanted.image_name.rpartition('/')[2]}.oci")
+        folder = self._output or layout_of(wanted.image_name)
         tag = wanted.content_tag(work.request)
         image = work.written(folder.absolute(), wanted.platform, tag)
         return work.built(f"oci:{folder.absolute()}@{image.digest}")
+
+
+def layout_of(image_name: str) -> Path:
+    """Where the OCI layout of an image goes, where nobody says."""
+    return Path(f"{image_name.rpartition('/')[2]}.oci")

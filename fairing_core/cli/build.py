@@ -54,7 +54,7 @@ def build_command(given: Namespace) -> None:
     Registries are logged in to with `docker login`, `podman login` or a credential helper.
     The last line on stdout is the image, by its digest.
     """
-    from fairing_core.build.append import AppendBuilder
+    from fairing_core.build.append import AppendBuilder, layout_of
     from fairing_core.settings import Settings
     from fairing_core.types import BuildRequest
 
@@ -76,7 +76,8 @@ def build_command(given: Namespace) -> None:
         labels=given.labels,
     )
     progress = Progress()
-    context = _packaged(entry, given.inputs, given.allow_secrets)
+    layout = None if pushes else given.output or layout_of(name)
+    context = _packaged(entry, given.inputs, given.allow_secrets, layout)
     progress.step("packaged", files=len(context.files), bytes=context.size)
     request = BuildRequest(
         context,
@@ -98,13 +99,15 @@ def build_command(given: Namespace) -> None:
     sys.stdout.flush()
 
 
-def _packaged(entry: Path, inputs: list[str], allow_secrets: list[str]) -> BuildContext:
+def _packaged(
+    entry: Path, inputs: list[str], allow_secrets: list[str], layout: Path | None
+) -> BuildContext:
     if entry.is_dir():
         from fairing_core.preprocess.folder import package_folder
 
         if inputs:
             raise UsageError("--input goes with a FILE; a FOLDER is packed whole")
-        return package_folder(entry, allow_secrets=allow_secrets)
+        return package_folder(entry, allow_secrets=allow_secrets, without=layout)
     from fairing_core.types import Source
 
     if entry.suffix == ".ipynb":

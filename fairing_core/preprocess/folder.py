@@ -15,11 +15,16 @@ _MAIN = "__main__.py"
 
 
 def package_folder(
-    folder: Path, *, prefix: str = PREFIX, allow_secrets: Sequence[str] = ()
+    folder: Path,
+    *,
+    prefix: str = PREFIX,
+    allow_secrets: Sequence[str] = (),
+    without: Path | None = None,
 ) -> BuildContext:
     """Every file of `folder`, below `prefix`; a folder with a ``__main__.py`` is what is started.
 
-    Version control, caches, virtual environments, and what its ignore files say are left out.
+    Version control, caches, virtual environments, and what its ignore files say are left out; so is
+    `without`, a folder in it: the last build's image is none of its source.
 
     Raises:
         EmptyEntry: there is no file in it.
@@ -27,6 +32,11 @@ def package_folder(
     """
     root = os.path.abspath(folder)
     found = inputs.collect([root], root=root)
+    if without is not None:
+        out = os.path.abspath(without)
+        found = {
+            path: text for path, text in found.items() if inputs.relative_to(path, out) is None
+        }
     if not found:
         raise errors.EmptyEntry(f"{folder} has no files, so there is nothing to build")
     files = inputs.placed(found, root=root, prefix=prefix, reason="folder")

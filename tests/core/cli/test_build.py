@@ -73,6 +73,18 @@ def test_a_folder_is_built(fairing: Fairing, registry: FakeRegistry, script: Pat
     assert done.returncode == 0, done.stderr
 
 
+def test_the_layout_of_the_last_build_is_not_in_the_next(
+    fairing: Fairing, registry: FakeRegistry, script: Path
+) -> None:
+    folder = script.parent / "src"
+    folder.mkdir()
+    (folder / "main.py").write_text("")
+    call = ("build", folder, "-b", f"{registry.host}/base:1", "--output", folder / "out.oci")
+    first, second = fairing(*call), fairing(*call)
+    assert second.returncode == 0, second.stderr
+    assert first.stdout == second.stdout != ""
+
+
 def test_a_layout_is_written_without_a_registry_to_push_to(
     fairing: Fairing, registry: FakeRegistry, script: Path, tmp_path: Path
 ) -> None:
