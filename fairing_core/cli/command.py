@@ -85,6 +85,9 @@ class Parser(argparse.ArgumentParser):
         found, unknown = self.parse_known_intermixed_args(list(words))
         if unknown:
             word = unknown[0].partition("=")[0]
+            if word in ("-v", "-vv", "--verbose"):
+                program, _, name = self.prog.partition(" ")
+                self.error(f"{word} comes before the command: {program} {word} {name}")
             known = [name for action in self._actions for name in action.option_strings]
             hint = errors.near(word, known) if word.startswith("-") else ""
             has_rest = any(action.dest == REST for action in self._actions)

@@ -63,6 +63,7 @@ def test_pairs_are_joined_and_two_calls_share_nothing() -> None:
         (("a.py", "--nam", "x"), "did you mean '--name'"),
         (("a.py", "-e", "=1"), "'=1' is no NAME=VALUE"),
         (("a.py", "--name"), "--name"),
+        (("a.py", "-v"), "-v comes before the command: fairing -v start"),
     ],
 )
 def test_a_fault_names_the_word_and_ends_with_2(
