@@ -320,7 +320,10 @@ def test_a_run_that_left_nothing_behind_is_told_of(fairing: Fairing) -> None:
     fairing("run", "train.py", "--name", "a", "--output", "modle.pkl")
     done = fairing("artifacts", "a")
     assert done.stdout == ""
-    assert done.stderr == "a left nothing behind that it was asked to keep\n"
+    assert done.stderr == (
+        "fairing: a: the output 'modle.pkl' is left out: there is no such file\n"
+        "a left nothing behind that it was asked to keep\n"
+    )
     assert fairing("artifacts", "a", "--json").stdout == "[]\n"
     assert fairing("run", "train.py", "-e", "NOVALUE").returncode == 2
 
