@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from types import CodeType, FunctionType
 from typing import Any
 
+from fairing_core.preprocess.imports import INSTALLERS
+
 _CONDITIONS = frozenset((*dis.hasjrel, *dis.hasjabs))
 
 
@@ -33,13 +35,21 @@ def _before_conditions(code: CodeType) -> Iterator[str]:
     end = _first_guarded(code)
     before: list[Any] = []
     for step in dis.get_instructions(code):
-        if step.offset >= end or step.opcode in _CONDITIONS:
+        if step.offset >= end or step.opcode in _CONDITIONS or _brings_modules(step, before):
             return
         is_import = step.opname == "IMPORT_NAME" and len(before) == 2
         if is_import and before[0] == 0:  # dots before the name
             yield step.argval
         if step.opname not in ("EXTENDED_ARG", "CACHE"):
             before = [*before[-1:], step.argval]
+
+
+def _brings_modules(step: dis.Instruction, before: list[Any]) -> bool:
+    """Whether what comes after it may be imported from where the function itself has put it."""
+    if step.argval == "path":
+        return before[-1:] == ["sys"]
+    texts = step.argval if isinstance(step.argval, tuple) else (step.argval,)
+    return any(isinstance(text, str) and INSTALLERS.search(text) for text in texts)
 
 
 def _first_guarded(code: CodeType) -> float:

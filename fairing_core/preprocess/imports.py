@@ -21,8 +21,10 @@ from fairing_core.values import frozen
 
 logger = log.named(__name__)
 
-_PIP = re.compile(r"\b(?:pip3?|conda)\b")
 _HARMLESS = frozenset(("time", "prun", "env", "set_env", "pwd", "ls", "ll", "cat", "matplotlib"))
+INSTALLERS = re.compile(r"\b(?:pip3?|conda)\b")
+"""What a text has in it by which a program installs something."""
+
 _SUFFIXES = (*importlib.machinery.EXTENSION_SUFFIXES, *importlib.machinery.SOURCE_SUFFIXES)
 
 
@@ -169,7 +171,7 @@ def _brings_modules(node: ast.AST) -> bool:
         case ast.Call(func=ast.Attribute(value=ast.Call(func=ast.Name(id="get_ipython")))):
             return not _texts(node) & _HARMLESS
         case ast.Call():
-            return any(map(_PIP.search, _texts(node)))
+            return any(map(INSTALLERS.search, _texts(node)))
     return False
 
 

@@ -103,6 +103,13 @@ def f():
     if numpy:
         import scipy
 """
+INSTALLS = """
+def f():
+    '''Needs what pip installs.'''
+    import os, numpy
+    {}
+    import pandas
+"""
 METHOD = """
 class f:
     def train(self):
@@ -122,6 +129,11 @@ class f:
         (defined("def f():\n    import numpy\n    with numpy:\n        import a"), {"numpy"}),
         (defined("def f(flag):\n    if flag:\n        import numpy"), set()),
         (defined("def f():\n    from . import numpy"), set()),
+        (defined(INSTALLS.format("os.system('pip install pandas')")), {"os", "numpy"}),
+        (defined(INSTALLS.format("os.spawnlp(0, 'python', '-m', 'pip')")), {"os", "numpy"}),
+        (defined(INSTALLS.format("os.execv('x', ['python', '-m', 'pip'])")), {"os", "numpy"}),
+        (defined(INSTALLS.format("os.sys.path.append('/opt/lib')")), {"os", "numpy"}),
+        (defined(INSTALLS.format("os.system('ls')")), {"os", "numpy", "pandas"}),
         (defined(METHOD), {"numpy"}),
         (defined(METHOD)(), {"numpy"}),
         (defined(METHOD)().train, {"numpy"}),
