@@ -56,11 +56,12 @@ def _whole(wanted: dict[str, Any], private: str) -> int:
         import papermill
         from jupyter_client.kernelspec import KernelSpecManager
     except ImportError as exc:
-        _say(
-            f"this image can't run a notebook: {exc}; put papermill and ipykernel into a "
-            "requirements.txt among input_files (builders cluster and docker), or name a base "
-            "image that has them"
-        )
+        install = (
+            "; put papermill and ipykernel into a requirements.txt among input_files (builders "
+            "cluster and docker), or name a base image that has them"
+        )  # else they are there, and lack a library
+        lacks = install if isinstance(exc, ModuleNotFoundError) else ""
+        _say(f"this image can't run a notebook: {exc}{lacks}")
         return UNAVAILABLE
     notebook = _read(wanted["notebook"])
     specs = {name: found["spec"] for name, found in KernelSpecManager().get_all_specs().items()}

@@ -181,8 +181,18 @@ def test_papermill_is_missed_before_anything_runs(monkeypatch: pytest.MonkeyPatc
     assert not list(Path("state").glob("train-*"))
 
 
-def test_an_image_without_papermill_says_what_to_do(here: Path) -> None:
-    (here / "papermill.py").write_text("raise ImportError(\"No module named 'papermill'\")")
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("ModuleNotFoundError: No module named 'papermill'", "; put papermill"),
+        ("ImportError: libstdc++.so.6: cannot open shared object file", "\n"),
+    ],
+)
+def test_an_image_that_can_not_load_papermill_says_what_to_do(
+    here: Path, fault: str, told: str
+) -> None:
+    kind, _, text = fault.partition(": ")
+    (here / "papermill.py").write_text(f"raise {kind}({text!r})")
     write(here / "train.ipynb", "print(1)")
     run = TrainJob(
         "train.ipynb", backend="local", preprocessor="full_notebook",
@@ -190,9 +200,7 @@ def test_an_image_without_papermill_says_what_to_do(here: Path) -> None:
     ).submit()  # fmt: skip
     assert run.wait(60) is RunStatus.FAILED
     assert run.outcome().exit_code == notebook_run.UNAVAILABLE
-    assert "".join(run.logs()).startswith(
-        "fairing: this image can't run a notebook: No module named 'papermill'; put papermill"
-    )
+    assert "".join(run.logs()).startswith(f"fairing: this image can't run a notebook: {text}{told}")
 
 
 # --- which kernel ---------------------------------------------------------------------------------
