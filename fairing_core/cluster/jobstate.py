@@ -13,6 +13,9 @@ from fairing_core.types import Outcome, RunStatus
 
 Object = Mapping[str, Any]
 
+_LOST = json.dumps(
+    {"schema": 1, "type": "value", "lost": "its pod is gone, and the value with it"}
+).encode()
 _STOPPED = "it was stopped, or took longer than its timeout (DeadlineExceeded)"
 
 
@@ -142,7 +145,9 @@ def outcome_of(job: Object, pods: Sequence[Object], tail: str = "") -> Outcome:
     pod = deciding(job, pods)
     failed = condition(job, "Failed")
     if pod is None:
-        return Outcome(None, reason=_reason(job, failed, pods), tail=tail)
+        returned = not failed and "FAIRING_RESULT" in _variables(job)
+        reason = _reason(job, failed, pods)
+        return Outcome(None, reason=reason, record=_LOST if returned else None, tail=tail)
     end = state_of(pod)["terminated"]
     code = end["exitCode"]
     return Outcome(

@@ -13,7 +13,7 @@ from typing import Any
 from fairing_core import errors, log
 from fairing_core.cluster import jobstate
 from fairing_core.cluster.client import Cluster
-from fairing_core.cluster.lines import Line
+from fairing_core.cluster.lines import Line, gap
 from fairing_core.cluster.podlog import PodLog
 
 logger = log.named(__name__)
@@ -21,6 +21,7 @@ logger = log.named(__name__)
 Object = Mapping[str, Any]
 
 _PAUSES = (0.05, 1.0)  # seconds between two looks at the pods
+_GONE = gap("its pods were deleted, or have gone with their nodes, and the log with them")
 
 
 class Output:
@@ -48,7 +49,11 @@ class Output:
 
     def so_far(self, tail: int | None = None) -> Iterator[str]:
         """What is there now."""
-        sources = self._sources(self._look()[1])
+        job, pods = self._look()
+        if _is_gone(job, pods):
+            yield _text(_GONE, "")
+            return
+        sources = self._sources(pods)
         if not self._many:
             # One after the other: each is another attempt.
             for source in sources if tail is None else sources[-1:]:
@@ -68,6 +73,8 @@ class Output:
                 for source in self._sources(pods):
                     merged.add(source, tail)
                 if not merged.active and (job is None or _has_ended(job, pods)):
+                    if job is not None and not merged.names and _is_gone(job, pods):
+                        yield _text(_GONE, "")
                     return
                 if job is not None and not merged.active and merged.kept:
                     if not job["spec"].get("backoffLimit") and merged.names >= _names(pods):
@@ -155,6 +162,11 @@ class _Merged:
 
 def _has_ended(job: Object, pods: Sequence[Object]) -> bool:
     return jobstate.status_of(job, pods).is_terminal
+
+
+def _is_gone(job: Object, pods: Sequence[Object]) -> bool:
+    """Whether it had output, for all that is known, and has none of its pods any more."""
+    return not pods and _has_ended(job, pods) and not jobstate.is_cancelled(job)
 
 
 def _names(pods: Sequence[Object]) -> set[str]:

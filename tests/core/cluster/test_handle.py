@@ -37,6 +37,37 @@ def test_a_result_comes_home_in_the_pods_status(api: Api, runs: ClusterRuns) -> 
     assert runs.get("train").result() == [1, 2]
 
 
+def returning(api: Api, *conditions: str) -> None:
+    env = [{"name": "FAIRING_RESULT", "value": "/dev/termination-log"}]
+    template = {"spec": {"containers": [{"name": "fairing-job", "env": env}]}}
+    api.job("train", *conditions, template=template)
+
+
+def test_a_result_whose_pod_is_gone_is_not_none(api: Api, runs: ClusterRuns) -> None:
+    # Ended pods go with their node, and clusters make themselves smaller.
+    returning(api, "Complete")
+    with pytest.raises(errors.ResultUnavailable, match="its pod is gone"):
+        runs.get("train").result()
+    api.job("script", "Complete")
+    assert runs.get("script").result() is None
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_a_log_whose_pod_is_gone_is_a_gap(api: Api, runs: ClusterRuns, follow: bool) -> None:
+    api.job("train", "Complete")
+    (line,) = runs.get("train").logs(follow)
+    assert line.startswith("[fairing: lines may be missing here: its pods were deleted")
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_a_run_that_never_started_has_an_empty_log(
+    api: Api, runs: ClusterRuns, follow: bool
+) -> None:
+    job = api.job("train", suspend=True)
+    job["metadata"]["annotations"] = {"fairing-cancelled": NOW}
+    assert list(runs.get("train").logs(follow)) == []
+
+
 def test_an_exception_comes_home_with_its_traceback(api: Api, runs: ClusterRuns) -> None:
     raised = {"type": "KeyError", "module": "builtins", "message": "'x'", "traceback": "in fail"}
     job = api.job("train", "Failed")
