@@ -295,9 +295,10 @@ def _room() -> str:
 
 def _clear() -> None:
     """Removes what a container before this one has left there, on a volume."""
-    for name in ("index.json", "released", "result.json"):
+    room = _room()
+    for name in ("index.json", "released", "result.json") if room else ():
         with contextlib.suppress(OSError):
-            os.unlink(os.path.join(_room(), name))
+            os.unlink(os.path.join(room, name))
 
 
 def _made_room() -> bool:
