@@ -193,7 +193,8 @@ class JobRun(RunHandle):
         for path, fault in self._outputs.left_out().items():
             logger.warning("%s: the output %r is left out: %s", self.name, path, fault)
         if self._asked and not self._outputs.were_fetched():
-            logger.warning("%s has left no outputs: %s", self.name, ", ".join(self._asked))
+            asked = ", ".join(self._asked)
+            logger.warning("nothing of what %s was to leave behind is home: %s", self.name, asked)
         return found
 
     def _lost(self) -> list[str]:

@@ -76,12 +76,12 @@ class Place:
         self._second = ("", 0)
         self._from = 0
 
-    def query(self, tail: int | None) -> dict[str, str | int]:
-        """What to ask for: the log from the place on; before there is one, its last lines."""
+    def query(self) -> dict[str, str | int]:
+        """What to ask for: the log from the place on; before there is one, all of it."""
         if self._seen:
             since = datetime.fromtimestamp(self._from, UTC)
             return {"sinceTime": since.strftime("%Y-%m-%dT%H:%M:%SZ")}
-        return {} if tail is None else {"tailLines": tail}
+        return {}
 
     def note(self, line: Line) -> None:
         """Notes a line that is given out."""

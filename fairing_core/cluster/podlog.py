@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -79,9 +80,9 @@ class PodLog:
         except (errors.ClusterError, ConnectionError):
             return []
 
-    def _wanted(self, tail: int | None) -> int | None:
+    def _wanted(self, tail: int) -> int:
         """As many lines, and those of the keeper's own that are the last ones."""
-        if tail is None or not self._is_under_keeper:
+        if not self._is_under_keeper:
             return tail
         return tail + sum(line.partition(b" ")[2].startswith(END) for line in self._last_lines())
 
@@ -91,11 +92,10 @@ class PodLog:
         if tail is None and restarts:
             yield from self._earlier(0, restarts)
         with contextlib.suppress(errors.ObjectNotFound):
-            yield from self._as_it_is(self._wanted(tail))
+            yield from self._as_it_is(tail)
 
     def follow(self, stop: threading.Event, tail: int | None = None) -> Iterator[Line]:
         """What is there, and what comes, until the program has ended for good."""
-        tail = self._wanted(tail)
         number: int = container_of(self._pod).get("restartCount", 0)
         if tail is None and number:
             yield from self._earlier(0, number)
@@ -135,13 +135,16 @@ class PodLog:
                 yield gap("the container was started anew, twice, while nobody was connected")
                 return
             over = state is None or "terminated" in state or restarts > number
-            query = place.query(tail)
-            query.update({"previous": "true"} if restarts > number else {})
-            query.update({} if over else {"follow": "true"})
+            query: dict[str, str | int] = {"previous": "true"} if restarts > number else {}
             try:
-                for line in self._rest(place, query, stop, over=over, patience=patience):
-                    heard, pause = time.monotonic(), _PAUSES[0]
-                    yield line
+                if tail is not None:
+                    yield from self._last(place, query, stop, tail=tail, over=over)
+                    tail = None  # from there on
+                else:
+                    query |= place.query() if over else {**place.query(), "follow": "true"}
+                    for line in self._rest(place, query, stop, over=over, patience=patience):
+                        heard, pause = time.monotonic(), _PAUSES[0]
+                        yield line
                 if over or self.has_ended:
                     return
             except (errors.ClusterError, ConnectionError) as exc:
@@ -163,8 +166,36 @@ class PodLog:
         patience: float = READ,
     ) -> Iterator[Line]:
         """What was not given yet, as far as one connection leads."""
-        is_beginning = self._is_under_keeper and not {"sinceTime", "tailLines"} & query.keys()
-        for line in place.fresh(split(self._stream(stop, patience, **query))):
+        lines = place.fresh(split(self._stream(stop, patience, **query)))
+        is_beginning = self._is_under_keeper and "sinceTime" not in query
+        return self._given(place, lines, is_beginning=is_beginning, over=over)
+
+    def _last(
+        self,
+        place: Place,
+        query: Mapping[str, str | int],
+        stop: threading.Event,
+        *,
+        tail: int,
+        over: bool,
+    ) -> Iterator[Line]:
+        """The last lines; the place knows those before them, too, which come again by time."""
+        count = max(self._wanted(tail), 2)  # the last one may be half a line
+        lines = list(split(self._stream(stop, **query, tailLines=count)))
+        if not over and lines and lines[0].time:
+            there = Place()
+            there.note(lines[0])
+            again = list(split(self._stream(stop, **query, **there.query())))
+            for line in again[: again.index(lines[0])] if lines[0] in again else ():
+                place.note(line)
+        given = self._given(place, lines, is_beginning=False, over=over)
+        return iter(deque(given, maxlen=tail))
+
+    def _given(
+        self, place: Place, lines: Iterable[Line | None], *, is_beginning: bool, over: bool
+    ) -> Iterator[Line]:
+        """What the program wrote of `lines`, of which None is a gap; the place knows it then."""
+        for line in lines:
             if line is None:
                 yield gap("the log was rotated while nobody was connected")
                 continue
@@ -203,10 +234,13 @@ class PodLog:
         """One container's output as far as it is written; resumed where it is cut."""
         place = Place()
         heard = time.monotonic()
+        never = threading.Event()
         while True:
             try:
-                query = {**place.query(tail), **more}
-                for line in self._rest(place, query, threading.Event(), over=True):
+                if tail is not None:
+                    yield from self._last(place, more, never, tail=tail, over=True)
+                    return
+                for line in self._rest(place, {**place.query(), **more}, never, over=True):
                     heard = time.monotonic()
                     yield line
             except ConnectionError as exc:

@@ -276,7 +276,7 @@ def test_outputs_that_were_not_there_are_named(
     api.pod(job, "train-aaaaa", ended())
     api.logs["train-aaaaa"] = [(stamp(0), b"x\n")]
     assert runs.get("train").artifacts() == []
-    assert "train has left no outputs: a, b/*.txt" in caplog.text
+    assert "nothing of what train was to leave behind is home: a, b/*.txt" in caplog.text
     caplog.clear()
     brought_home(artifacts, job, "train-aaaaa", error="there is no such file")
     assert [one.path for one in runs.get("train").artifacts()] == ["a"]

@@ -187,6 +187,25 @@ def test_a_log_out_of_reach_is_asked_for_again(api: Api, job: dict[str, Any], ru
     assert list(followed) == ["1\n"]
 
 
+@pytest.mark.parametrize("before", [0, 1, 3])
+@pytest.mark.parametrize("tail", [0, 1, 2])
+def test_what_comes_after_the_tail_is_not_lost_between_two_connections(
+    api: Api, job: dict[str, Any], run: JobRun, tail: int, before: int
+) -> None:
+    pod = api.pod(job, "train-abcde", RUNNING)
+    api.logs["train-abcde"] = numbers(before)
+    new = lines("a\n", "b\n", "c\n", start=5)
+
+    def come() -> None:
+        api.logs["train-abcde"] += new
+        end(api, job, pod)
+
+    assert run.status == "running"  # it is connected
+    threading.Timer(0.4, come).start()
+    expected = [f"{n}\n" for n in range(before)][max(0, before - tail) :]
+    assert list(run.logs(follow=True, tail=tail)) == [*expected, "a\n", "b\n", "c\n"]
+
+
 def test_a_right_that_is_missing_ends_it(api: Api, job: dict[str, Any], run: JobRun) -> None:
     api.pod(job, "train-abcde", RUNNING)
     text = 'pods "train-abcde" is forbidden: User "me" cannot get resource "pods/log"'

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -109,8 +112,8 @@ def test_what_a_failed_function_wrote_comes_home(project: Path) -> None:
     assert [one.content.read_text() for one in run.artifacts()] == ["a"]
 
 
-def end_unfetched(run: RunHandle) -> RunStatus:
-    deadline = time.monotonic() + 60
+def end_unfetched(run: RunHandle, seconds: float = 60) -> RunStatus:
+    deadline = time.monotonic() + seconds
     while not (status := run.status).is_terminal:  # looking fetches nothing
         assert time.monotonic() < deadline
         time.sleep(0.2)
@@ -180,12 +183,73 @@ def test_a_client_that_is_killed_leaves_it_to_the_next_one(script: Path) -> None
     assert (found["path"], found["size"]) == ("model.pkl", 1000)
 
 
-def test_a_run_that_is_kept_can_be_cancelled_and_deleted(script: Path, lab: Lab) -> None:
-    run = submitted(script)
+def until_kept(run: RunHandle) -> None:
     deadline = time.monotonic() + 60
     while "last" not in "".join(run.logs()):
         assert time.monotonic() < deadline
         time.sleep(0.2)
+
+
+def test_two_clients_on_two_machines_both_see_the_runs_end(script: Path) -> None:
+    words = (FAIRING, "run", script, "-b", "kubernetes", "--output", "model.pkl", "--detach",
+             "--", "8000000", "0")  # fmt: skip
+    uri = program(script.parent, *words).stdout.strip()
+    until_kept(get_run(uri))
+
+    def client(name: str) -> subprocess.Popen[str]:
+        own = {**os.environ, "FAIRING_ARTIFACTS": str(script.parent / name)}
+        return subprocess.Popen([FAIRING, "wait", uri], cwd=script.parent, env=own, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+
+    first, second = client("one"), client("two")
+    for one in (first, second):
+        out, err = one.communicate(timeout=100)
+        assert (out, one.returncode) == ("succeeded\n", 0), err
+    sizes = [one.stat().st_size for one in script.parent.glob("*/*/*/files/model.pkl")]
+    assert sizes
+    assert set(sizes) == {80_000_000}
+
+
+def test_what_was_not_there_is_named_in_the_log_and_with_the_artifacts(
+    script: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = submitted(script, outputs=["model.pkl", "gone/*.txt"])
+    assert [one.path for one in run.artifacts(90)] == ["model.pkl"]
+    told = "the output 'gone/*.txt' is left out: there is no such file"
+    assert f"fairing: {told}\n" in list(run.logs())
+    assert f"{run.name}: {told}" in caplog.messages
+    none = submitted(script, outputs=["gone"])
+    assert none.artifacts(90) == []
+    assert f"nothing of what {none.name} was to leave behind is home: gone" in caplog.messages
+
+
+def test_a_pod_that_is_evicted_while_it_is_kept(
+    script: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    code = "open('/big/x', 'wb').write(bytes(9_000_000)); open('a', 'w').write('a'); print('last')"
+    script.write_text(code)
+    run = submitted(script, outputs=["a"], volumes={"/big": {"empty_dir": "1Mi"}})
+    until_kept(run)
+    assert end_unfetched(run, 120) is RunStatus.SUCCEEDED  # as its program had
+    assert "Evicted" in [event.name for event in run.events()]
+    # Its log may have gone with it.
+    with contextlib.suppress(errors.ResultUnavailable):
+        assert run.artifacts() == []
+        assert f"nothing of what {run.name} was to leave behind is home: a" in caplog.text
+
+
+def test_a_run_whose_large_outputs_are_kept_is_cancelled_at_once(script: Path) -> None:
+    run = submitted(script, size=30_000_000)
+    until_kept(run)
+    began = time.monotonic()
+    run.cancel()
+    assert time.monotonic() - began < 20
+    assert run.status is RunStatus.CANCELLED
+
+
+def test_a_run_that_is_kept_can_be_cancelled_and_deleted(script: Path, lab: Lab) -> None:
+    run = submitted(script)
+    until_kept(run)
     assert str(run.status) == "running"
     run.cancel()
     assert str(run.status) == "cancelled"
