@@ -164,7 +164,7 @@ def test_what_an_earlier_container_has_left_in_its_place_is_not_this_ones(
         run = container.start(f"open({name!r}, 'w').write({name!r})", ["first", "second"])
         seen = b""
         while END.strip() not in seen:  # before, the index is the earlier one's, or none
-            assert (seen := seen + run.stdout.read1())
+            seen += run.stdout.read1() or pytest.fail(f"it has ended: {seen!r}")
         assert name in [entry["path"] for entry in container.index() if not entry.get("error")]
         time.sleep(0.2)
         assert run.poll() is None
