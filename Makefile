@@ -12,6 +12,7 @@ READY := $(VENV)/.ready
 PLUGINS := $(wildcard plugins/*)
 PYPROJECTS := pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 EDITABLE := --editable '.[docker,s3]' $(PLUGINS:%=--editable %)
+PARALLEL := --numprocesses auto --dist worksteal
 NOT_OURS := --no-emit-package fairing-core $(PLUGINS:plugins/%=--no-emit-package fairing-%)
 
 .PHONY: help
@@ -24,7 +25,7 @@ demo: $(READY) ## Trains a small model on real data, as a run on this machine.
 
 .PHONY: test
 test: $(READY) ## Runs the tests.
-	@$(BIN)/pytest
+	@$(BIN)/pytest $(PARALLEL)
 
 .PHONY: test-real
 test-real: $(READY) ## Brings the bench up and runs the tests that need it (Linux, root, Go).
@@ -46,7 +47,7 @@ check: $(READY) ## Runs all that a change has to pass: format, lint, types, arro
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --cache-dir .cache/import-linter
-	$(BIN)/pytest --cov --cov-report=term
+	$(BIN)/pytest $(PARALLEL) --cov --cov-report=term
 
 .PHONY: format
 format: $(READY) ## Formats the code and mends what ruff can mend.
