@@ -10,23 +10,11 @@ from fairing_core.preprocess.imports import certain
 from fairing_core.types import ContextFile, Import
 
 # Gone with Python 3.12 and 3.13. An older image has them, and setuptools brings distutils back.
-_ONCE_STANDARD = frozenset(
-    (
-        *("aifc", "asynchat", "asyncore", "audioop", "cgi", "cgitb", "chunk", "crypt", "distutils"),
-        *(
-            "imghdr",
-            "imp",
-            "lib2to3",
-            "mailcap",
-            "msilib",
-            "nis",
-            "nntplib",
-            "ossaudiodev",
-            "pipes",
-        ),
-        *("smtpd", "sndhdr", "spwd", "sunau", "telnetlib", "uu", "xdrlib"),
-    )
-)
+_GONE = (  # noqa: SIM905 - as a literal it would fill half a page
+    "aifc asynchat asyncore audioop cgi cgitb chunk crypt distutils imghdr imp lib2to3 mailcap "
+    "msilib nis nntplib ossaudiodev pipes smtpd sndhdr spwd sunau telnetlib uu xdrlib"
+).split()
+_STANDARD = sys.stdlib_module_names.union(_GONE)
 
 
 def imports(
@@ -58,7 +46,7 @@ def imports(
     while waiting:
         name, where = waiting.pop(0)
         top = name.partition(".")[0]
-        if top in found or top == "__main__" or top in sys.stdlib_module_names | _ONCE_STANDARD:
+        if top in found or top == "__main__" or top in _STANDARD:
             continue
         found[top] = where
         for place in (f"{prefix}{top}.py", f"{prefix}{top}/__init__.py"):
