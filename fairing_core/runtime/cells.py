@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _COROUTINE = 0x80  # inspect.CO_COROUTINE; inspect itself is slow to import
+_WITHIN_A_LOOP = frozenset(("create_task", "get_running_loop"))  # where a kernel's cells always are
 _INLINE = "module://matplotlib_inline"
 # Before, Python itself looked for the lines of uncaught errors in files alone.
 _KNOWS_LINECACHE = sys.version_info >= (3, 13)
@@ -67,6 +68,8 @@ def run(namespace: dict[str, Any], title: str, cells: Sequence[Sequence[Any]]) -
                     stack.enter_context(shell.around(magic, line))
                 if code.co_flags & _COROUTINE:
                     loop.run(eval(code, namespace))  # noqa: S307 - the user's own code
+                elif _WITHIN_A_LOOP.intersection(code.co_names):
+                    loop.run(_awaited(code, namespace))
                 else:
                     exec(code, namespace)  # noqa: S102 - likewise
     except BaseException:
@@ -75,6 +78,10 @@ def run(namespace: dict[str, Any], title: str, cells: Sequence[Sequence[Any]]) -
         raise
     finally:
         loop.close()
+
+
+async def _awaited(code: CodeType, namespace: dict[str, Any]) -> None:
+    exec(code, namespace)  # noqa: S102 - the user's own code
 
 
 class _Loop:

@@ -78,6 +78,15 @@ def test_modules_are_found_in_the_folder_that_a_cell_has_changed_to(run: Run, ch
     assert ran.out == "7\n", ran.err
 
 
+def test_a_cell_may_start_a_task_that_another_awaits(run: Run) -> None:
+    ran = run(
+        "import asyncio\nasync def late():\n    await asyncio.sleep(0)\n    return 7",
+        "task = asyncio.create_task(late())\nloop = asyncio.get_running_loop()",
+        "print(await task, asyncio.get_running_loop() is loop)",
+    )
+    assert ran.out == "7 True\n", ran.err
+
+
 def test_cells_await_on_one_event_loop(run: Run) -> None:
     ran = run(
         "import asyncio\nqueue = asyncio.Queue()\n"
