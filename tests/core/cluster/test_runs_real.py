@@ -246,6 +246,24 @@ def test_who_is_behind_while_the_log_is_rotated_is_not_left_waiting(lab: Lab) ->
     assert sum(seconds < 2 for seconds in waited) > 30
 
 
+@pytest.mark.parametrize("tail", [0, 2])
+def test_who_follows_from_the_last_lines_on_has_those_and_what_comes_once(
+    lab: Lab, tail: int
+) -> None:
+    # A follower asks anew after 3 s of silence, then 6, then 12.
+    code = (
+        "import time\nfor n in range(20): print(n, flush=True)\n"
+        "for n in range(3): time.sleep(6); print('late', n, flush=True)"
+    )
+    run = lab.submit(code)
+    deadline = time.monotonic() + SECONDS
+    while run.started is None or "".join(run.logs(tail=1)) != "19\n":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    expected = [f"{n}\n" for n in range(20)][20 - tail :] + [f"late {n}\n" for n in range(3)]
+    assert list(run.logs(follow=True, tail=tail)) == expected
+
+
 def test_restarts_of_the_container_are_followed(lab: Lab) -> None:
     code = (
         "import pathlib, sys, time; here = pathlib.Path('/mnt/seen')\n"
