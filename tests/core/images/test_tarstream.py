@@ -177,7 +177,11 @@ def test_zstd_is_read_or_refused_where_there_is_no_decoder() -> None:
             read(packed)
 
 
-@pytest.mark.parametrize("stored", [b"", bytes(512), bytes(10240), gzip.compress(bytes(1024))])
+@pytest.mark.parametrize(
+    "stored",
+    [b"", bytes(512), bytes(10240), gzip.compress(bytes(1024))],
+    ids=["nothing", "a block", "a record", "gzip"],  # the same in each worker
+)
 def test_an_empty_tar_has_no_entries(stored: bytes) -> None:
     assert read(stored) == []
 
