@@ -149,7 +149,8 @@ def _show_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> No
     for row in rows:
         cells = [_cell(row.get(column)) for column in columns]
         table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in cells))
-    Console().print(table)
+    # Said, for older versions of rich take an empty NO_COLOR for one that is set.
+    Console(no_color=not has_colours(sys.stdout)).print(table)
 
 
 def _cell(value: Any) -> str:
