@@ -31,13 +31,14 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
 SIGN = "\x1e[fairing: "
 STORE = "FAIRING_STORE_URL"
 TRUSTED = "FAIRING_STORE_CA"
 _OWN = (STORE, TRUSTED, "FAIRING_RUN_UID", "FAIRING_OUTPUTS", "FAIRING_KEEP", "FAIRING_TIMEOUT")
+MISSING = "there is no such file"
 BUNDLE = b"fairing outputs 1 "  # then the length of the index, a line end, the index, and the files
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # a shell's
 _ROOMS = ("/tmp", "/dev/shm", ".")  # noqa: S108 - the container is nobody else's; after TMPDIR
@@ -120,10 +121,10 @@ class _Run:
         if os.getpid() == 1:  # what still runs must not change them
             with contextlib.suppress(ProcessLookupError):
                 os.kill(-1, signal.SIGKILL)
-        found, missing = _found(patterns, self._home)
+        places, missing = found(patterns, self._home)
         index = [_entry(large, None)] if has_result else []
-        index += [_entry(at, path) for path, at in sorted(found.items())]
-        index += [_left_out(pattern, "there is no such file") for pattern in missing]
+        index += [_entry(at, path) for path, at in sorted(places.items())]
+        index += [_left_out(pattern, MISSING) for pattern in missing]
         kept = [entry for entry in index if not entry.get("error")]
         for entry in index:
             if entry.get("error"):
@@ -226,24 +227,25 @@ def _complain(text: str) -> None:
     sys.stderr.flush()
 
 
-def _found(patterns: list[str], home: str) -> tuple[dict[str, str], list[str]]:
+def found(patterns: Iterable[str], home: str) -> tuple[dict[str, str], list[str]]:
     """The files by the path that they go by, and the patterns of which there are none.
 
     The path is relative to `home` where they are below it.
     """
     import glob
 
-    found, missing = {}, []
+    places, missing = {}, []
     for pattern in patterns:
         # A file's own name may have brackets.
         matches = glob.glob(os.path.join(glob.escape(home), pattern), recursive=True)
         paths = [path for one in (os.path.join(home, pattern), *matches) for path in _files(one)]
         for path in paths:
             name = os.path.relpath(path, home)
-            found[path.lstrip("/") if name.startswith("..") else name] = path
+            is_below = name.partition("/")[0] != ".."
+            places[name if is_below else path.lstrip("/")] = path
         if not paths:
             missing.append(pattern)
-    return found, missing
+    return places, missing
 
 
 def _files(path: str) -> Iterator[str]:

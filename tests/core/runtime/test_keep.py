@@ -196,6 +196,11 @@ def test_files_folders_patterns_and_what_lies_elsewhere(
     assert sorted(found) == sorted(["one.txt", "two.txt", "runs/a", "runs/deep/b", elsewhere])
 
 
+def test_a_name_that_begins_with_two_dots_leads_nowhere_else(container: Container) -> None:
+    container.start("open('..a', 'w').write('x')", ["..a"])
+    assert [entry["path"] for entry in container.index()] == ["..a"]
+
+
 def test_the_program_sees_nothing_of_its_keepers_variables(container: Container) -> None:
     code = "import os; print([name for name in os.environ if name.startswith('FAIRING_')])"
     more = {"FAIRING_TIMEOUT": "600", "FAIRING_RUN_UID": "u-1", "FAIRING_RUNTIME": "1"}
