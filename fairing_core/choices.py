@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from fairing_core import defaults, errors, log, settings
 from fairing_core.interfaces import BackendInterface, Builder, Deployer, Preprocessor, Registry
-from fairing_core.plugins import Kind, Plugins
+from fairing_core.plugins import Kind, Plugins, owner_of, told
 from fairing_core.types import (
     BuildRequest,
     Check,
@@ -255,14 +256,12 @@ def make_backend(
     made = plugins.lookup("backend", named) if isinstance(named, str) else named
     what = f"backend {made.name!r}"
     said = settings.options(made, given, what)
-    try:
-        backend = made(**{**found.of_backend(made.name, made), **said})
-    except TypeError as exc:  # a setting without a default that nobody gave
-        raise errors.SettingsError(f"{what} can't be made: {exc}") from exc
-    except errors.FairingError:
-        raise
-    except Exception as exc:
-        raise _failed(f"{what} can't be made", made, exc) from exc
+    settled = {**found.of_backend(made.name, made), **said}
+    with _blamed(made, f"{what} can't be made"):
+        try:
+            backend = made(**settled)
+        except TypeError as exc:  # a setting without a default that nobody gave
+            raise errors.SettingsError(f"{what} can't be made: {exc}") from exc
     return cast(BackendInterface, backend)
 
 
@@ -272,19 +271,22 @@ def checks_of(backend: BackendInterface) -> Sequence[Check]:
     Raises:
         PluginFailed: it raised.
     """
-    try:
+    with _blamed(type(backend), f"backend {backend.name!r} failed to say what it needs"):
         return tuple(backend.check())
+
+
+@contextmanager
+def _blamed(made: type, what: str) -> Iterator[None]:
+    """Within, an error that is none of ours is told as a failure of the plugin's own class."""
+    try:
+        yield
     except errors.FairingError:
         raise
-    except Exception as exc:
-        what = f"backend {backend.name!r} failed to say what it needs"
-        raise _failed(what, type(backend), exc) from exc
-
-
-def _failed(what: str, made: type, exc: Exception) -> errors.PluginFailed:
-    owner = made.__module__.partition(".")[0]
-    told = f"{what}: {type(exc).__name__}: {exc}"
-    return errors.PluginFailed(f"{told} (in {owner}); upgrade it, or mend it", distribution=owner)
+    except Exception as exc:  # whatever somebody else's code raises
+        owner = owner_of(made)
+        raise errors.PluginFailed(
+            f"{what}: {told(exc)} (in {owner}); upgrade it, or mend it", distribution=owner
+        ) from exc
 
 
 def _title(named: object) -> str:

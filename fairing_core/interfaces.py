@@ -192,6 +192,11 @@ class CertifiedStorage(Protocol):
         ...
 
 
+def certificates_of(storage: Storage) -> bytes | None:
+    """What pods have to trust for its signed URLs; None is the system's certificates."""
+    return storage.certificates() if isinstance(storage, CertifiedStorage) else None
+
+
 @runtime_checkable
 class Registry(Protocol):
     """Knows how one kind of image registry is reached."""

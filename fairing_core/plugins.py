@@ -180,7 +180,7 @@ class Plugins:
         try:
             answer = self._ask(plugin, hook)
         except (Exception, SystemExit) as exc:
-            raise self._broken(plugin, f"{hook} raised {_told(exc)}") from exc
+            raise self._broken(plugin, f"{hook} raised {told(exc)}") from exc
         if answer is None:
             return {}
         if not isinstance(answer, Mapping):
@@ -222,7 +222,7 @@ class Plugins:
         Raises:
             PluginFailed: it raised, or gave something else than patches.
         """
-        owner = type(backend).__module__.partition(".")[0]
+        owner = owner_of(type(backend))
         ask = functools.partial(backend.pod_patches, stage, image)
         return tuple(_patches(ask, f"backend {backend.name!r}", owner, backend.name))
 
@@ -238,7 +238,7 @@ class Plugins:
                     "plugin %s failed on the event %r and is told no more of this run: %s",
                     plugin,
                     event_name,
-                    _told(exc),
+                    told(exc),
                     exc_info=logger.isEnabledFor(10),  # DEBUG
                 )
 
@@ -264,7 +264,7 @@ class Plugins:
         try:
             module = imported(plugin)
         except (Exception, SystemExit) as exc:
-            raise self._broken(plugin, _told(exc)) from exc
+            raise self._broken(plugin, told(exc)) from exc
         seconds = time.perf_counter() - started
         if seconds > _SLOW:
             logger.warning(
@@ -349,11 +349,17 @@ def _patches(ask: Callable[[], object], who: str, owner: str, block: str) -> lis
         return [patch if patch.origin else replace(patch, origin=owner) for patch in given]
     except (Exception, SystemExit) as exc:
         raise errors.PluginFailed(
-            f"{who} failed to say what pods need: {_told(exc)}; nothing was run. "
+            f"{who} failed to say what pods need: {told(exc)}; nothing was run. "
             f"Upgrade it, or block it with FAIRING_DISABLE_PLUGINS={block}",
             distribution=owner,
         ) from exc
 
 
-def _told(exc: BaseException) -> str:
+def owner_of(made: type) -> str:
+    """Whose a class is: the package that it comes from."""
+    return made.__module__.partition(".")[0]
+
+
+def told(exc: BaseException) -> str:
+    """What an error of a plugin's is called in one of ours."""
     return f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__

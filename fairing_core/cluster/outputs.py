@@ -24,7 +24,7 @@ from fairing_core.cluster.client import Cluster
 from fairing_core.cluster.jobstate import name_of, state_of
 from fairing_core.cluster.podlog import PodLog
 from fairing_core.cluster.sources import Keeper, Progress, Source, Stored
-from fairing_core.interfaces import CertifiedStorage, Storage
+from fairing_core.interfaces import CertifiedStorage, Storage, certificates_of
 from fairing_core.types import Artifact, OwnedSecret, PodPatch, Report
 
 logger = log.named(__name__)
@@ -42,6 +42,7 @@ _SECRET = "outputs"  # noqa: S105 - its name
 _STORED = "stored"  # no pod's name: a Job's have their Job's before them
 _WEEK = 604_800  # seconds; no signature is good for longer
 _ENDING = 10.0  # seconds in which the API server knows of a container's end
+_PAUSE = 0.2  # seconds between two looks whether it does
 
 
 def storing(storage: Storage, name: str, content: object) -> PodPatch:
@@ -70,7 +71,7 @@ def signed(storage: Storage, job: Object) -> tuple[OwnedSecret, ...]:
         return ()
     try:
         target = storage.signed_url(url, seconds=_WEEK, mode="write")
-        trusted = storage.certificates() if isinstance(storage, CertifiedStorage) else None
+        trusted = certificates_of(storage)
     except errors.StorageError as exc:
         logger.warning("%s; so outputs stay in the pod until they are fetched", exc)
         return ()
@@ -202,7 +203,7 @@ class Outputs:
             while PodLog(self._cluster, pod).is_running():
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(0.2)
+                time.sleep(_PAUSE)
             logger.warning("%s ended before its outputs were home: %s", name_of(pod), exc)
 
     def _take(self, source: Source, name: str, report: Report) -> None:

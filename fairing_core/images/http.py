@@ -205,7 +205,7 @@ class Connection:
         Raises:
             OSError: no connection, or it broke.
         """
-        self._repeatable = body is None or (isinstance(body, bytes) and len(body) <= _LINE)
+        self._repeatable = _at_once(body) is not None
         try:
             if self._socket is None:
                 self._socket = self._route.open(self.origin)
@@ -238,8 +238,8 @@ class Connection:
             chunked = True
         head = "\r\n".join((*lines, "", "")).encode("latin-1")
         try:
-            if isinstance(body, bytes) and len(body) <= _LINE:
-                self._send(head + body)
+            if (whole := _at_once(body)) is not None:
+                self._send(head + whole)
             else:
                 self._send(head)
                 self._send_body(body, chunked=chunked)
@@ -310,6 +310,13 @@ class Connection:
             self._release(self)
         else:
             self.close()
+
+
+def _at_once(body: Body | None) -> bytes | None:
+    """A body that goes out with the head, and may go out again; None of one that does not."""
+    if body is None:
+        return b""
+    return body if isinstance(body, bytes) and len(body) <= _LINE else None
 
 
 class Pool:

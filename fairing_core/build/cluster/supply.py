@@ -13,7 +13,7 @@ from fairing_core.build.archive import Archive
 from fairing_core.build.cluster import job
 from fairing_core.build.cluster.engines import Engine
 from fairing_core.build.cluster.job import Supply
-from fairing_core.interfaces import CertifiedStorage, Storage
+from fairing_core.interfaces import Storage, certificates_of
 from fairing_core.types import Check, Report, StoredObject
 
 logger = log.named(__name__)
@@ -86,7 +86,7 @@ class Parcel:
         if self._storage is not None:
             url = self._storage.url(self._key)
             direct = self._by_itself(self._storage, url)
-            return direct or job.by_url("", _trusted(self._storage))
+            return direct or job.by_url("", certificates_of(self._storage))
         if self._archive.size <= job.SECRET_LIMIT:
             return job.in_secret(b"", self._engine)
         return job.by_stdin(self._engine)
@@ -142,7 +142,7 @@ class Parcel:
                 "itself, and this store gives no signed URL; build with engine='kaniko', or "
                 "without a store"
             )
-        return job.by_url(signed, _trusted(storage))
+        return job.by_url(signed, certificates_of(storage))
 
     def _by_itself(self, storage: Storage, url: str) -> Supply | None:
         """The engine reads it, as it knows such stores, and its pod has the identity for that."""
@@ -176,10 +176,6 @@ class Parcel:
     def _tell(self, way: str, size: int) -> None:
         logger.info("the context (%d bytes) travels by %s", size, way)
         self._report("supplying", way=way, bytes=size)
-
-
-def _trusted(storage: Storage) -> bytes | None:
-    return storage.certificates() if isinstance(storage, CertifiedStorage) else None
 
 
 def _is_old(found: StoredObject) -> bool:
