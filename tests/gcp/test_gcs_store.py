@@ -214,7 +214,7 @@ def test_nothing_is_asked_but_the_objects(by: Make, cloud: StorageServer) -> Non
     store = by()
     put(store, b"held")
     assert [found.size for found in store.list("")] == [4]
-    time.sleep(0.3)
+    time.sleep(0.3)  # what the background would ask has come
     assert {urlsplit(path).path for path in cloud.paths("GET")} == {
         "/storage/v1/b/lab/o",
         "/storage/v1/b/lab/o/fairing%2Fa",

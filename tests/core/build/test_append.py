@@ -547,7 +547,7 @@ def test_many_processes_may_build_at_once(
     build: Builds, registry: FakeRegistry, tmp_path: Path
 ) -> None:
     registry.image("base", "1", b"one", b"two")
-    running = [start(build, registry, tmp_path, f"print({count % 2})") for count in range(4)]
+    running = [start(registry.host, tmp_path, f"print({count % 2})") for count in range(4)]
     found = [each.communicate(timeout=60) for each in running]
     assert [each.returncode for each in running] == [0] * 4, found
     assert len({out for out, _ in found}) == 2
@@ -569,18 +569,27 @@ def test_no_secret_can_be_read_by_others(build: Builds, serve: Serve) -> None:
 # --- interrupted ----------------------------------------------------------------------------------
 
 
-def start(
-    build: Builds, registry: FakeRegistry, tmp_path: Path, code: str, *more: str
-) -> subprocess.Popen[str]:
+def start(host: str, tmp_path: Path, code: str, *more: str) -> subprocess.Popen[str]:
+    """`fairing build` of a script, on ``base:1`` of the registry `host`, to its ``app``."""
     folder = tmp_path / f"code-{sha256(code.encode())[7:15]}"
     folder.mkdir(exist_ok=True)
     script = folder / "main.py"
     script.write_text(code)
     command = [str(Path(sys.executable).with_name("fairing")), "build", str(folder)]
-    words = ["-b", f"{registry.host}/base:1", "-t", f"{registry.host}/app", *more]
+    words = ["-b", f"{host}/base:1", *(more or ("-t", f"{host}/app"))]
     return subprocess.Popen(
         [*command, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
     )
+
+
+def interrupted(running: subprocess.Popen[str]) -> None:
+    """Ctrl-C: it ends at once, by the exit code of that, and without a traceback."""
+    began = time.monotonic()
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate(timeout=20)
+    assert time.monotonic() - began < 3
+    assert running.returncode == 130
+    assert "Traceback" not in told
 
 
 @pytest.mark.parametrize("where", ["base/manifests", "app/blobs/uploads", "app/manifests"])
@@ -591,18 +600,13 @@ def test_an_interrupt_ends_at_once_and_leaves_no_tag(
     registry.image("base", "1", b"one")
     for method in ("HEAD", "GET", "POST", "PUT"):
         registry.script(method, where, answer, times=99)
-    running = start(build, registry, tmp_path, "print(1)")
+    running = start(registry.host, tmp_path, "print(1)")
     deadline = time.monotonic() + 20
     while not any(where in each.target for each in registry.asked):
         assert time.monotonic() < deadline, running.poll()
         time.sleep(0.01)
     time.sleep(0.2)
-    began = time.monotonic()
-    running.send_signal(signal.SIGINT)
-    _, told = running.communicate(timeout=20)
-    assert time.monotonic() - began < 3
-    assert running.returncode == 130
-    assert "Traceback" not in told
+    interrupted(running)
     assert tags(registry) == []
 
 
@@ -610,20 +614,11 @@ def test_an_interrupt_ends_at_once_where_nobody_answers(
     build: Builds, deaf: Deaf, tmp_path: Path
 ) -> None:
     host = deaf.full().removeprefix("https://")
-    folder = tmp_path / "code"
-    folder.mkdir()
-    (folder / "main.py").write_text("print(1)")
-    command = [str(Path(sys.executable).with_name("fairing")), "build", str(folder)]
-    words = ["-b", f"{host}/base:1", "-t", f"{host}/app"]
-    running = subprocess.Popen([*command, *words], stderr=subprocess.PIPE, text=True)
+    running = start(host, tmp_path, "print(1)")
     assert running.stderr is not None
     assert running.stderr.readline().startswith("packaged")
-    time.sleep(0.5)
-    began = time.monotonic()
-    running.send_signal(signal.SIGINT)
-    _, told = running.communicate(timeout=60)
-    assert time.monotonic() - began < 3
-    assert (running.returncode, "Traceback" in told) == (130, False)
+    time.sleep(0.5)  # it is connecting
+    interrupted(running)
 
 
 def test_an_interrupted_layout_leaves_nothing(
@@ -633,19 +628,11 @@ def test_an_interrupted_layout_leaves_nothing(
     registry.script("GET", f"blobs/{sha256(b'one')}", Answer(200, after=30), times=9)
     out = tmp_path / "out"
     out.mkdir()
-    command = [str(Path(sys.executable).with_name("fairing")), "build", str(tmp_path / "code")]
-    (tmp_path / "code").mkdir()
-    (tmp_path / "code" / "main.py").write_text("print(1)")
-    words = ["-b", f"{registry.host}/base:1", "--output", str(out / "image")]
-    running = subprocess.Popen([*command, *words], stderr=subprocess.PIPE, text=True)
+    running = start(registry.host, tmp_path, "print(1)", "--output", str(out / "image"))
     while not registry.count("GET", sha256(b"one")):
         time.sleep(0.01)
     time.sleep(0.2)
-    began = time.monotonic()
-    running.send_signal(signal.SIGINT)
-    _, told = running.communicate(timeout=20)
-    assert time.monotonic() - began < 3
-    assert (running.returncode, "Traceback" in told) == (130, False)
+    interrupted(running)
     assert list(out.iterdir()) == []
 
 

@@ -239,7 +239,7 @@ def test_closing_the_pool_wakes_those_who_connect(client: Client, deaf: Deaf, st
 
     thread = threading.Thread(target=work)
     thread.start()
-    time.sleep(0.3)
+    time.sleep(0.3)  # it is connecting
     assert thread.is_alive()
     client.pool.close()
     thread.join(5)

@@ -203,22 +203,24 @@ def test_a_proxy_that_refuses_is_named_without_its_password(
     assert "s3cret" not in str(caught.value)
 
 
+def refused(proxy: str, monkeypatch: pytest.MonkeyPatch) -> errors.SettingsError:
+    """What is said of a proxy that can't be one; nothing of its password."""
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(errors.SettingsError, match="HTTPS_PROXY") as caught:
+        ask("https://registry.test")
+    assert "s3c" not in str(caught.value)
+    return caught.value
+
+
 @pytest.mark.parametrize("scheme", ["socks5", "https"])
 def test_a_proxy_of_another_kind_is_refused_without_its_password(
     names: None, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://ada:s3cret@127.0.0.1:{proxy.port}")
-    with pytest.raises(errors.SettingsError, match="HTTPS_PROXY") as caught:
-        ask("https://registry.test")
-    assert "s3cret" not in str(caught.value)
+    refused(f"{scheme}://ada:s3cret@127.0.0.1:{proxy.port}", monkeypatch)
 
 
 @pytest.mark.parametrize("place", ["ada:s3c/ret@proxy.test:3128", "proxy.test:s3cret", "[s3cret"])
 def test_a_proxy_that_is_none_is_told_without_its_password(
     names: None, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", f"http://{place}")
-    with pytest.raises(errors.SettingsError, match="HTTPS_PROXY") as caught:
-        ask("https://registry.test")
-    assert "s3c" not in str(caught.value)
-    assert caught.value.__cause__ is None
+    assert refused(f"http://{place}", monkeypatch).__cause__ is None

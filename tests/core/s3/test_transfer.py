@@ -35,7 +35,7 @@ class Slow(BaseHTTPRequestHandler):
         while left and (block := self.rfile.read(min(left, 1 << 18))):
             left -= len(block)
             if "partNumber=1&" not in self.path:
-                time.sleep(0.5)
+                time.sleep(0.5)  # a line so slow that the others are still on their way
         if not left:
             self._answer(200)
 
